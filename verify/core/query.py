@@ -1,0 +1,204 @@
+"""The query: is there an input that meets an assumption and a violation?  (standard library only)
+
+A query is about the variables x (all inputs of its network, concatenated) and the outputs y (all outputs,
+concatenated).  Formulas are in negation normal form over linear rows; there is no negation node, `negate`
+pushes it into the rows, where strict and non-strict swap exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Union
+
+from verify.core.network import Network
+
+Coefficients = tuple[tuple[int, Fraction], ...]  # ascending indices, no zeros
+
+
+@dataclass(frozen=True)
+class Row:
+    """Σ inputs·x + Σ outputs·y  <=  bound   (or < when strict)."""
+
+    inputs: Coefficients
+    outputs: Coefficients
+    bound: Fraction
+    strict: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Mapping[int, Fraction | int],
+        outputs: Mapping[int, Fraction | int],
+        bound: Fraction | int,
+        *,
+        strict: bool = False,
+    ) -> Row:
+        """From {index: coefficient}; zeros are dropped."""
+        return cls(_coefficients(inputs), _coefficients(outputs), Fraction(bound), strict)
+
+    def slack(self, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fraction:
+        """bound - left side, exactly; the row holds when this is >= 0 (> 0 if strict)."""
+        total = self.bound
+        for index, coefficient in self.inputs:
+            total -= coefficient * x[index]
+        for index, coefficient in self.outputs:
+            total -= coefficient * y[index]
+        return total
+
+    def holds(self, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
+        slack = self.slack(x, y)
+        return slack > 0 if self.strict else slack >= 0
+
+
+@dataclass(frozen=True)
+class And:
+    """True when all children are; And(()) is true."""
+
+    children: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Or:
+    """True when some child is; Or(()) is false."""
+
+    children: tuple[Formula, ...]
+
+
+Formula = Union[Row, And, Or]
+TRUE = And(())
+FALSE = Or(())
+
+
+def conjunction(children: Iterable[Formula]) -> Formula:
+    """Flattened And; FALSE when a child is FALSE."""
+    flat: list[Formula] = []
+    for child in children:
+        if child == FALSE:
+            return FALSE
+        flat.extend(child.children if isinstance(child, And) else (child,))
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjunction(children: Iterable[Formula]) -> Formula:
+    """Flattened Or; TRUE when a child is TRUE."""
+    flat: list[Formula] = []
+    for child in children:
+        if child == TRUE:
+            return TRUE
+        flat.extend(child.children if isinstance(child, Or) else (child,))
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def negate(formula: Formula) -> Formula:
+    """The exact complement, in negation normal form."""
+    if isinstance(formula, And):
+        return Or(tuple(negate(c) for c in formula.children))
+    if isinstance(formula, Or):
+        return And(tuple(negate(c) for c in formula.children))
+    return Row(
+        tuple((i, -c) for i, c in formula.inputs),
+        tuple((i, -c) for i, c in formula.outputs),
+        -formula.bound,
+        not formula.strict,
+    )
+
+
+def holds(formula: Formula, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
+    """Whether exact values satisfy a formula."""
+    if isinstance(formula, And):
+        return all(holds(c, x, y) for c in formula.children)
+    if isinstance(formula, Or):
+        return any(holds(c, x, y) for c in formula.children)
+    return formula.holds(x, y)
+
+
+def margin(formula: Formula, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fraction | None:
+    """By how much the formula holds (negative: fails): min over And, max over Or of the rows' slacks.
+
+    None when no row decides (TRUE or FALSE itself).
+    """
+    if isinstance(formula, Row):
+        return formula.slack(x, y)
+    parts = [m for m in (margin(c, x, y) for c in formula.children) if m is not None]
+    if not parts:
+        return None
+    return min(parts) if isinstance(formula, And) else max(parts)
+
+
+def mentions_outputs(formula: Formula) -> bool:
+    if isinstance(formula, Row):
+        return bool(formula.outputs)
+    return any(mentions_outputs(c) for c in formula.children)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named scalar as the spec's author sees it: physical = scale * raw + offset, `scale` non-zero."""
+
+    name: str
+    unit: str | None = None
+    scale: Fraction = Fraction(1)
+    offset: Fraction = Fraction(0)
+
+    def physical(self, raw: Fraction) -> Fraction:
+        return self.scale * raw + self.offset
+
+    def raw(self, physical: Fraction) -> Fraction:
+        return (physical - self.offset) / self.scale
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Σ coefficients·x + constant over the query's variables."""
+
+    coefficients: Coefficients
+    constant: Fraction = Fraction(0)
+
+    def __call__(self, x: Sequence[Fraction]) -> Fraction:
+        return sum((c * x[i] for i, c in self.coefficients), self.constant)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One use of a model in the query, e.g. `acas(s)`: what it is fed and where its outputs are.
+
+    `raw_inputs` gives every element of the model's inputs, concatenated; the copy's outputs are the query's
+    outputs `first_output` … in the model's order.
+    """
+
+    label: str
+    model: str
+    raw_inputs: tuple[Affine, ...]
+    first_output: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """Is there x with assumption(x, y) and violation(x, y), where y = network(x)?
+
+    quantifier "forall": such an x refutes the property; "exists": such an x witnesses it.
+    `inputs` and `outputs` name every variable and output (for reports); rows are in raw numbers.
+    """
+
+    network: Network
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    assumption: Formula
+    violation: Formula
+    copies: tuple[Copy, ...]
+    quantifier: Literal["forall", "exists"] = "forall"
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != self.network.input_size or len(self.outputs) != self.network.output_size:
+            raise ValueError("one field per variable and per output")
+
+
+def identity_copy(label: str, model: str, input_size: int) -> Copy:
+    """The copy of a query that searches one model in its raw inputs."""
+    return Copy(label, model, tuple(Affine(((i, Fraction(1)),)) for i in range(input_size)), 0)
+
+
+def _coefficients(mapping: Mapping[int, Fraction | int]) -> Coefficients:
+    return tuple((i, Fraction(mapping[i])) for i in sorted(mapping) if mapping[i])
