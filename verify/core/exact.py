@@ -113,7 +113,7 @@ class Numbers(Sequence[Fraction]):
         )
 
     def __hash__(self) -> int:
-        return hash((len(self), self.denominator, self[:4].numerators if self.floats is None else tuple(self.floats[:4])))
+        return hash((len(self), tuple(self[:4])))
 
     def __repr__(self) -> str:
         shown = ", ".join(str(v) for v in self[:6])

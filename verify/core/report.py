@@ -28,7 +28,7 @@ _EXIT_OF_VERDICT = {
 class Result:
     """The verdict on one property, with its evidence."""
 
-    property: str
+    name: str  # of the property
     verdict: Verdict
     seconds: float
     title: str = ""
@@ -51,9 +51,7 @@ class Result:
         if self.verdict is Verdict.ERROR:
             return EXIT_ERROR
         if self.expected is not None:
-            if self.verdict is self.expected:
-                return EXIT_OK
-            return EXIT_UNKNOWN if self.verdict is Verdict.UNKNOWN else EXIT_VIOLATED
+            return EXIT_OK if self.verdict is self.expected else EXIT_VIOLATED
         return _EXIT_OF_VERDICT[self.verdict]
 
     def __bool__(self) -> bool:
@@ -62,7 +60,7 @@ class Result:
     def __repr__(self) -> str:
         rest = f", reason={self.reason!r}" if self.reason else ""
         rest += f", evidence={str(self.evidence)!r}" if self.evidence else ""
-        return f"Result({self.property!r}, {self.verdict}{rest}, {self.seconds:.2f} s)"
+        return f"Result({self.name!r}, {self.verdict}{rest}, {self.seconds:.2f} s)"
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,9 @@ class Report:
 
     def __getitem__(self, name: str) -> Result:
         for result in self.results:
-            if result.property == name:
+            if result.name == name:
                 return result
-        raise KeyError(f"no property {name!r}; there are {', '.join(r.property for r in self.results)}")
+        raise KeyError(f"no property {name!r}; there are {', '.join(r.name for r in self.results)}")
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
