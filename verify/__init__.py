@@ -1,0 +1,53 @@
+"""policyproof: can this neural policy ever do that?  See `verify.api` for the Python interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from verify.api import Evaluation, Spec, evaluate, load, prove, read_spec
+    from verify.core.report import Progress, Report, Result
+    from verify.core.verdict import Evidence, Verdict
+    from verify.errors import InputError, ModelError, QueryError, SpecError, UsageError, VerifyError, VnnlibError
+
+_HOME = {
+    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "read_spec"), "verify.api"),
+    **dict.fromkeys(("Progress", "Report", "Result"), "verify.core.report"),
+    **dict.fromkeys(("Evidence", "Verdict"), "verify.core.verdict"),
+    **dict.fromkeys(
+        ("InputError", "ModelError", "QueryError", "SpecError", "UsageError", "VerifyError", "VnnlibError"),
+        "verify.errors",
+    ),
+}
+__all__ = [
+    "Evaluation",
+    "Evidence",
+    "InputError",
+    "ModelError",
+    "Progress",
+    "QueryError",
+    "Report",
+    "Result",
+    "Spec",
+    "SpecError",
+    "UsageError",
+    "Verdict",
+    "VerifyError",
+    "VnnlibError",
+    "__version__",
+    "evaluate",
+    "load",
+    "prove",
+    "read_spec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that `verify --version` costs nothing."""
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'verify' has no attribute {name!r}")

@@ -14,6 +14,7 @@ from verify.core.query import And, Formula, Or, Query, Row, conjunction, mention
 from verify.errors import QueryError
 
 MAX_CASES = 65_536  # beyond this the disjunctive form is refused
+MAX_ENTRIES = 10_000_000  # rows of all cases together, and box sides of all regions: keeps the memory in bounds
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class NormalForm:
     """The disjunction of `regions`, and the regions of the assumption alone (`cases` is ((),) in each).
 
     `assumption_uses_outputs`: the assumption restricts outputs too, so that non-empty `assumed` regions do not
-    show that it is satisfiable.
+    show that it is satisfiable.  When the assumption alone leaves an input unbounded that the violation bounds
+    (a VNN-LIB union of boxes with their outputs), `assumed` is the input side of `regions`.
     """
 
     regions: tuple[Region, ...]
@@ -54,7 +56,12 @@ def normal_form(query: Query) -> NormalForm:
     """Expand a query.  Raises QueryError E401 (unbounded input), E402 (too many disjuncts)."""
     names = [f.name for f in query.inputs]
     regions = _regions(conjunction([query.assumption, query.violation]), names)
-    assumed = _regions(_input_part(query.assumption), names)
+    try:
+        assumed = _regions(_input_part(query.assumption), names)
+    except QueryError as error:
+        if error.code != "E401":
+            raise
+        assumed = tuple(Region(r.box, r.rows, ((),)) for r in regions)
     return NormalForm(regions, assumed, mentions_outputs(query.assumption))
 
 
@@ -68,23 +75,61 @@ def _input_part(formula: Formula) -> Formula:
 
 
 def _regions(formula: Formula, names: list[str]) -> tuple[Region, ...]:
-    cases: dict[tuple[Row, ...], dict[tuple[Row, ...], None]] = {}
     common, alternatives = _split(formula)
+    distinct = _Distinct()
     base = _Bounds(len(names))
-    shared_rows = base.absorb(r for r in common if not r.outputs)
+    shared = base.absorb(distinct.rows(r for r in common if not r.outputs))
     shared_outputs = [r for r in common if r.outputs]
+    groups: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
     for rows in alternatives:
-        inputs = tuple(dict.fromkeys(r for r in rows if not r.outputs))
-        outputs = tuple(dict.fromkeys([*shared_outputs, *(r for r in rows if r.outputs)]))
-        cases.setdefault(inputs, {})[outputs] = None
+        inputs = distinct.numbers(r for r in rows if not r.outputs)
+        outputs = distinct.numbers([*shared_outputs, *(r for r in rows if r.outputs)])
+        groups.setdefault(inputs, {})[outputs] = None
+    if len(groups) * len(names) > MAX_ENTRIES:
+        raise _too_many()
     result = []
-    for inputs, groups in cases.items():
+    for inputs, cases in groups.items():
         bounds = base.copy()
-        rest = bounds.absorb(inputs)
-        if bounds.contradictory:
-            continue
-        result.append(Region(bounds.box(names), tuple(dict.fromkeys([*shared_rows, *rest])), tuple(groups)))
+        rest = bounds.absorb(map(distinct.row, inputs))
+        if not bounds.contradictory:
+            rows = tuple(distinct.rows([*shared, *rest]))
+            result.append(Region(bounds.box(names), rows, tuple(tuple(map(distinct.row, c)) for c in cases)))
     return tuple(result)
+
+
+class _Distinct:
+    """Rows numbered by value.  Hashing fractions is slow, so that each object is looked at once, as integers."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._number_of_object: dict[int, int] = {}  # id → number; the formula keeps the objects alive
+        self._number_of_value: dict[object, int] = {}
+
+    def numbers(self, rows: Iterable[Row]) -> tuple[int, ...]:
+        """The numbers of the rows, sorted and without repetitions: equal sets of rows have equal numbers."""
+        known, number = self._number_of_object, self._number
+        found = [known[id(r)] if id(r) in known else number(r) for r in rows]
+        return tuple(sorted(set(found))) if len(found) > 1 else tuple(found)
+
+    def rows(self, rows: Iterable[Row]) -> list[Row]:
+        return [self._rows[n] for n in self.numbers(rows)]
+
+    def row(self, number: int) -> Row:
+        return self._rows[number]
+
+    def _number(self, row: Row) -> int:
+        value = (
+            row.strict,
+            row.bound.as_integer_ratio(),
+            *[(i, c.as_integer_ratio()) for i, c in row.inputs],
+            None,
+            *[(i, c.as_integer_ratio()) for i, c in row.outputs],
+        )
+        number = self._number_of_value.setdefault(value, len(self._rows))
+        if number == len(self._rows):
+            self._rows.append(row)
+        self._number_of_object[id(row)] = number
+        return number
 
 
 def _split(formula: Formula) -> tuple[list[Row], list[tuple[Row, ...]]]:
@@ -106,6 +151,9 @@ def _split(formula: Formula) -> tuple[list[Row], list[tuple[Row, ...]]]:
         branches = list(_disjuncts(choice))
         if len(alternatives) * len(branches) > MAX_CASES:
             raise _too_many()
+        rows_after = len(branches) * sum(map(len, alternatives)) + len(alternatives) * sum(map(len, branches))
+        if rows_after > MAX_ENTRIES:
+            raise _too_many()
         alternatives = [a + b for a in alternatives for b in branches]
     return common, alternatives
 
@@ -125,7 +173,7 @@ def _disjuncts(formula: Formula) -> Iterator[tuple[Row, ...]]:
 def _too_many() -> QueryError:
     return QueryError(
         "E402",
-        f"the property expands to more than {MAX_CASES} disjuncts",
+        f"the property expands to more than {MAX_CASES} disjuncts, or to too many rows in all",
         fix="split the property into several, or replace nested `or`, `abs`, `max` by bounds on each part",
     )
 
@@ -157,13 +205,13 @@ class _Bounds:
             if row.strict:
                 rest.append(row)
             ((index, coefficient),) = row.inputs
-            limit = row.bound / coefficient
+            limit = _quotient(row.bound, coefficient)
             lower, upper = self.lower[index], self.upper[index]
-            if coefficient > 0 and (upper is None or limit < upper):
-                self.upper[index] = limit
-            if coefficient < 0 and (lower is None or limit > lower):
-                self.lower[index] = limit
-            lower, upper = self.lower[index], self.upper[index]
+            if coefficient.numerator > 0:
+                if upper is None or limit < upper:
+                    self.upper[index] = upper = limit
+            elif lower is None or limit > lower:
+                self.lower[index] = lower = limit
             if lower is not None and upper is not None and lower > upper:
                 self.contradictory = True
         return rest
@@ -181,3 +229,13 @@ class _Bounds:
             lower.append(low)
             upper.append(high)
         return Box(tuple(lower), tuple(upper))
+
+
+def _quotient(bound: Fraction, coefficient: Fraction) -> Fraction:
+    """bound / coefficient, without arithmetic for ±1 (nearly every row of a box)."""
+    if coefficient.denominator == 1:
+        if coefficient.numerator == 1:
+            return bound
+        if coefficient.numerator == -1:
+            return -bound
+    return bound / coefficient

@@ -1,0 +1,188 @@
+"""`verify run` over a faked API: formats, exit codes, errors and interruptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.examples import cartpole, report, result, results, spec_error
+from tests.report.test_document import check_document
+from verify import api
+from verify.cli.main import main
+from verify.core.property import Property
+from verify.core.report import Progress, Report, Result
+from verify.core.verdict import Verdict
+from verify.errors import Place, UsageError
+
+Fake = Callable[..., Report]
+
+
+@pytest.fixture
+def spec() -> api.Spec:
+    properties = tuple(Property(name, cartpole(), Place("a.nnspec", 3), title="t") for name in ("one", "two", "three"))
+    return api.Spec("a.nnspec", "ef" * 32, properties, {}, {"eps": "1/10"})
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, spec: api.Spec) -> dict[str, Any]:
+    """Fakes read_spec; what it was called with."""
+    seen: dict[str, Any] = {}
+
+    def read_spec(path: str, **rest: Any) -> api.Spec:
+        seen.update(path=path, **rest)
+        return spec
+
+    monkeypatch.setattr(api, "read_spec", read_spec)
+    return seen
+
+
+def proving(monkeypatch: pytest.MonkeyPatch, *chosen: Result) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+
+    def prove(spec: api.Spec, *, on_result: Callable[[Result], None], **rest: Any) -> Report:
+        seen.update(spec=spec, **rest)
+        for one in chosen:
+            on_result(one)
+        return report(*chosen)
+
+    monkeypatch.setattr(api, "prove", prove)
+    return seen
+
+
+def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch, calls: dict[str, Any]) -> None:
+    seen = proving(monkeypatch, results()["proved_bounds"])
+    words = "run a.nnspec --network pi=x.onnx --network y=z.onnx -p eps=1/2 --param d=3 -k one --property two"
+    assert main([*words.split(), "--timeout", "2.5", "--memory=100", "--seed", "7"]) == 0
+    assert calls == {
+        "path": "a.nnspec",
+        "networks": {"pi": "x.onnx", "y": "z.onnx"},
+        "params": {"eps": "1/2", "d": "3"},
+    }
+    assert list(seen["properties"]) == ["one", "two"]
+    assert (seen["timeout"], seen["memory"], seen["seed"]) == (2.5, 100.0, 7)
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch, calls: dict[str, Any]) -> None:
+    seen = proving(monkeypatch, results()["proved_bounds"])
+    main(["run", "a.nnspec", "--network", "x.onnx"])
+    assert calls["networks"] == {"": "x.onnx"}
+    assert (seen["properties"], seen["timeout"], seen["memory"], seen["seed"]) == (None, None, None, 0)
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("name", list(results()))
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_exit_code_of_each_verdict(
+    name: str, format_: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = results()[name]
+    proving(monkeypatch, one)
+    assert main(["run", "a.nnspec", "--format", format_]) == one.exit_code
+    out, err = capsys.readouterr()
+    if format_ == "json":
+        check_document(json.loads(out))
+        assert ("error[" in err) == (one.verdict is Verdict.ERROR)
+    else:
+        assert out.startswith(str(one.verdict)) and f"(exit {one.exit_code})" in out and err == ""
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_unreadable_spec(format_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "missing.vnnlib.gz"
+    assert main(["run", str(file), "--network", "x.onnx", "--format", format_]) == 3
+    out, err = capsys.readouterr()
+    assert "error[E" in err and "Traceback" not in err
+    if format_ == "text":
+        assert out == ""
+        return
+    document = json.loads(out)
+    check_document(document)
+    (one,) = document["results"]
+    assert (one["property"], one["verdict"], one["error"]["file"]) == ("missing", "ERROR", str(file))
+
+
+def test_error_while_reading_keeps_place_and_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def read_spec(*_: Any, **__: Any) -> api.Spec:
+        raise spec_error()
+
+    monkeypatch.setattr(api, "read_spec", read_spec)
+    file = tmp_path / "cartpole.nnspec"
+    file.write_bytes(b"abc")
+    assert main(["run", str(file), "-p", "eps=1", "--format", "json"]) == 3
+    out, err = capsys.readouterr()
+    assert err == str(spec_error()) + "\n"
+    document = json.loads(out)
+    check_document(document)
+    assert document["params"] == {"eps": "1"}
+    assert document["spec"]["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert document["results"][0]["error"] == {
+        "code": "E311",
+        "file": "cartpole.nnspec",
+        "line": 18,
+        "column": 10,
+        "message": "no output is named `lefft`",
+        "fix": "did you mean `left`?",
+    }
+
+
+def test_usage_error_of_the_api(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def read_spec(*_: Any, **__: Any) -> api.Spec:
+        raise UsageError("E003", "the spec declares no network 'x'")
+
+    monkeypatch.setattr(api, "read_spec", read_spec)
+    assert main(["run", "a.nnspec", "--format", "json"]) == 2
+    assert capsys.readouterr() == ("", "error[E003]: the spec declares no network 'x'\n")
+
+
+def interrupting(_spec: api.Spec, *, on_result: Any, on_progress: Any, **_: Any) -> Report:
+    on_result(result("one", Verdict.PROVED))
+    on_progress(Progress("two", 1.0, 0.25, 3))
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("calls")
+def test_interrupted_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(api, "prove", interrupting)
+    assert main(["run", "a.nnspec"]) == 130
+    out = capsys.readouterr().out
+    assert out.startswith("PROVED    one") and "\nUNKNOWN   two" in out
+    assert "interrupted after 0.0 s; 25.0 % of the input domain is settled" in out
+    assert out.endswith("interrupted: 1 of 3 properties settled (exit 130)\n")
+
+
+@pytest.mark.usefixtures("calls")
+def test_interrupted_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(api, "prove", interrupting)
+    assert main(["run", "a.nnspec", "--format", "json"]) == 130
+    document = json.loads(capsys.readouterr().out)
+    check_document(document)
+    rows = [(r["property"], r["verdict"], r["reason"], r["settled"]) for r in document["results"]]
+    assert rows == [("one", "PROVED", None, 1.0), ("two", "UNKNOWN", "interrupted", 0.25)]
+
+
+def test_interrupted_while_reading(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def read_spec(*_: Any, **__: Any) -> api.Spec:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "read_spec", read_spec)
+    assert main(["run", "a.nnspec"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_defect(debug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def read_spec(*_: Any, **__: Any) -> api.Spec:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(api, "read_spec", read_spec)
+    monkeypatch.setenv("VERIFY_DEBUG", debug)
+    assert main(["run", "a.nnspec"]) == 70
+    out, err = capsys.readouterr()
+    assert out == "" and "ZeroDivisionError: oh" in err and "defect of verify" in err and "report" in err
+    assert ("Traceback" in err) == bool(debug)

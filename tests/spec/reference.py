@@ -1,0 +1,230 @@
+"""An independent interpreter of properties at one exact point: the oracle of the lowering.
+
+It walks the syntax tree with concrete rationals (in base units) and shares no code with check or lower.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from verify.core.evaluate import evaluate
+from verify.core.network import Network
+from verify.spec import syntax as s
+
+COMPARE = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+Vector = dict[str, Any]  # field -> Fraction, or {index: Fraction}, in base units
+
+
+@dataclass
+class Outputs:
+    values: Vector
+    order: list[tuple[str, Fraction]]
+
+
+@dataclass
+class Chosen:
+    best: list[int]  # all that tie
+    labels: list[str]
+
+
+@dataclass
+class Reference:
+    """A spec file at a point; `point` gives physical values in declared units by variable, field and element."""
+
+    spec: s.SpecFile
+    networks: Mapping[str, Network]
+    point: Mapping[str, Fraction]
+    factors: dict[str, Fraction] = field(default_factory=dict)
+    env: dict[str, Any] = field(default_factory=dict)
+    declared: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for item in self.spec.items:
+            if isinstance(item, s.UnitDecl):
+                self.factors[item.name.text] = Fraction(1) if item.value is None else self.eval(item.value, {})
+            elif isinstance(item, s.ConstDecl):
+                self.env[item.name.text] = self.eval(item.value, {})
+            elif isinstance(item, s.ParamDecl):
+                assert item.value is not None
+                self.env[item.name.text] = self.eval(item.value, {}) * self.unit(item.unit)
+            elif isinstance(item, (s.NetworkDecl, s.DefineDecl)):
+                self.declared[item.name.text] = item
+
+    def judge(self, name: str) -> tuple[bool, bool]:
+        """(assumptions and ranges hold, all asserts hold)."""
+        item = next(i for i in self.spec.items if isinstance(i, s.PropertyDecl) and i.name.text == name)
+        env: dict[str, Any] = {}
+        assumed = asserted = True
+        for statement in item.statements:
+            if isinstance(statement, s.Quantifier):
+                for variable in statement.names:
+                    assert isinstance(statement.domain, s.Attribute)
+                    env[variable.text], inside = self.variable(variable.text, statement.domain.base.text)
+                    assumed &= inside
+            elif isinstance(statement, s.Let):
+                env[statement.name.text] = self.eval(statement.value, env)
+            elif isinstance(statement, s.Assume):
+                assumed &= self.eval(statement.condition, env)
+            else:
+                asserted &= self.eval(statement.condition, env)
+        return assumed, asserted
+
+    def unit(self, written: s.UnitExpression | None) -> Fraction:
+        result = Fraction(1)
+        for name, power in written.powers if written else ():
+            result *= self.factors[name.text] ** power
+        return result
+
+    def fields(self, network: str, direction: str) -> list[tuple[str, s.PortItem]]:
+        items = [i for i in self.declared[network].items if i.direction == direction]
+        return [(n.text, i) for i in items for n in i.names]
+
+    def variable(self, variable: str, network: str) -> tuple[Vector, bool]:
+        vector: Vector = {}
+        inside = True
+        for name, item in self.fields(network, "input"):
+            factor = self.unit(item.unit)
+            numbers: dict[tuple[int, ...], Fraction]
+            if item.shape is None:
+                numbers = {(): self.point[f"{variable}.{name}"]}
+            else:
+                (size,) = item.shape
+                numbers = {(k,): self.point[f"{variable}.{name}[{k}]"] for k in range(size)}
+            for number in numbers.values():
+                if item.interval is not None:
+                    inside &= self.eval(item.interval.low, {}) <= number <= self.eval(item.interval.high, {})
+            vector[name] = numbers[()] * factor if item.shape is None else {k: v * factor for k, v in numbers.items()}
+        return vector, inside
+
+    def apply(self, network: str, vector: Vector) -> Outputs:
+        raw: list[Fraction] = []
+        for name, item in self.fields(network, "input"):
+            parts = vector[name].values() if isinstance(vector[name], dict) else [vector[name]]
+            raw += [self.raw(item, part / self.unit(item.unit)) for part in parts]
+        result = list(evaluate(self.networks[network], raw))
+        values: Vector = {}
+        order: list[tuple[str, Fraction]] = []
+        for name, item in self.fields(network, "output"):
+            count = 1 if item.shape is None else item.shape[0]
+            found = []
+            for _ in range(count):
+                base, slope = self.raw(item, Fraction(0)), self.raw(item, Fraction(1)) - self.raw(item, Fraction(0))
+                found.append((result.pop(0) - base) / slope * self.unit(item.unit))
+            values[name] = found[0] if item.shape is None else {(k,): v for k, v in enumerate(found)}
+            order += [(name if item.shape is None else f"{name}[{k}]", v) for k, v in enumerate(found)]
+        return Outputs(values, order)
+
+    def raw(self, item: s.PortItem, value: Fraction) -> Fraction:
+        return value if item.raw is None else self.eval(item.raw, {"value": value})
+
+    def eval(self, node: Any, env: dict[str, Any]) -> Any:
+        return getattr(self, "on_" + type(node).__name__)(node, env)
+
+    def on_Literal(self, node: s.Literal, _env: dict[str, Any]) -> Fraction:  # noqa: N802
+        return node.value * self.unit(node.unit)
+
+    def on_Boolean(self, node: s.Boolean, _env: dict[str, Any]) -> bool:  # noqa: N802
+        return node.value
+
+    def on_Name(self, node: s.Name, env: dict[str, Any]) -> Any:  # noqa: N802
+        return env[node.text] if node.text in env else self.env.get(node.text, node.text)
+
+    def on_Negative(self, node: s.Negative, env: dict[str, Any]) -> Fraction:  # noqa: N802
+        value: Fraction = self.eval(node.operand, env)
+        return -value
+
+    def on_Sum(self, node: s.Sum, env: dict[str, Any]) -> Fraction:  # noqa: N802
+        return sum((sign * self.eval(t, env) for sign, t in node.terms), Fraction(0))
+
+    def on_Product(self, node: s.Product, env: dict[str, Any]) -> Fraction:  # noqa: N802
+        result = Fraction(1)
+        for word, factor in node.factors:
+            value = self.eval(factor, env)
+            result = result * value if word == "*" else result / value
+        return result
+
+    def on_Comparison(self, node: s.Comparison, env: dict[str, Any]) -> bool:  # noqa: N802
+        values = [self.eval(o, env) for o in node.operands]
+        return all(COMPARE[o](a, b) for a, o, b in zip(values, node.operators, values[1:], strict=False))
+
+    def on_Junction(self, node: s.Junction, env: dict[str, Any]) -> bool:  # noqa: N802
+        parts = [self.eval(o, env) for o in node.operands]
+        return all(parts) if node.word == "and" else any(parts)
+
+    def on_Not(self, node: s.Not, env: dict[str, Any]) -> bool:  # noqa: N802
+        return not self.eval(node.operand, env)
+
+    def on_Implies(self, node: s.Implies, env: dict[str, Any]) -> bool:  # noqa: N802
+        return bool(self.eval(node.conclusion, env)) if self.eval(node.premise, env) else True
+
+    def on_If(self, node: s.If, env: dict[str, Any]) -> Any:  # noqa: N802
+        return self.eval(node.then if self.eval(node.guard, env) else node.otherwise, env)
+
+    def on_Attribute(self, node: s.Attribute, env: dict[str, Any]) -> Any:  # noqa: N802
+        base = self.eval(node.base, env)
+        return (base.values if isinstance(base, Outputs) else base)[node.field.text]
+
+    def on_Index(self, node: s.Index, env: dict[str, Any]) -> Any:  # noqa: N802
+        base = self.eval(node.base, env)
+        if isinstance(base, Outputs):
+            return base.order[self.label(node.indices[0], [n for n, _ in base.order], env)][1]
+        return base[tuple(int(self.eval(i, env)) for i in node.indices)]
+
+    def label(self, node: Any, labels: list[str], env: dict[str, Any]) -> int:
+        if isinstance(node, s.Index):
+            return labels.index(node.text)
+        value = self.eval(node, env)
+        return labels.index(value) if isinstance(value, str) else int(value)
+
+    def on_Call(self, node: s.Call, env: dict[str, Any]) -> Any:  # noqa: N802
+        name = node.function.text
+        if name in ("argmax", "argmin"):
+            outputs = self.eval(node.arguments[0], env)
+            values = [v for _, v in outputs.order]
+            best = max(values) if name == "argmax" else min(values)
+            return Chosen([k for k, v in enumerate(values) if v == best], [n for n, _ in outputs.order])
+        item = self.declared.get(name)
+        if isinstance(item, s.NetworkDecl):
+            if node.keywords:
+                return self.apply(name, {k.text: self.eval(v, env) for k, v in node.keywords})
+            return self.apply(name, self.eval(node.arguments[0], env))
+        values = [self.eval(a, env) for a in node.arguments]
+        if isinstance(item, s.DefineDecl):
+            return self.eval(item.body, dict(zip([p.text for p, _ in item.parameters], values, strict=True)))
+        if len(values) == 1 and isinstance(values[0], Outputs):
+            values = [v for _, v in values[0].order]
+        return abs(values[0]) if name == "abs" else (min if name == "min" else max)(values)
+
+    def on_DecisionIs(self, node: s.DecisionIs, env: dict[str, Any]) -> bool:  # noqa: N802
+        left = self.eval(node.left, env)
+        if isinstance(node.right, s.Call):
+            right = self.eval(node.right, env)
+            if node.mode == "may be":
+                return bool(set(left.best) & set(right.best))
+            if node.mode == "is strictly" and (len(left.best) > 1 or len(right.best) > 1):
+                return False
+            return bool(left.best[0] == right.best[0])
+        wanted = self.label(node.right, left.labels, env)
+        if node.mode == "may be":
+            return bool(wanted in left.best)
+        return bool(left.best[0] == wanted) and (node.mode == "is" or len(left.best) == 1)
+
+    def on_Same(self, node: s.Same, env: dict[str, Any]) -> bool:  # noqa: N802
+        left, right = env[node.left.text], env[node.right.text]
+        return all(left[f] == right[f] for f in left if f not in {e.text for e in node.exceptions})
+
+    def on_Finite(self, node: s.Finite, env: dict[str, Any]) -> bool:  # noqa: N802
+        if isinstance(node.range, s.Steps):
+            first, last = int(self.eval(node.range.first, env)), int(self.eval(node.range.last, env))
+            items: list[Any] = [Fraction(k) for k in range(first, last + 1)]
+        else:
+            assert isinstance(node.range, s.Choices)
+            items = [self.eval(i, env) for i in node.range.items]
+        parts = [self.eval(node.body, {**env, node.name.text: i}) for i in items]
+        return all(parts) if node.word == "all" else any(parts)

@@ -1,0 +1,66 @@
+"""Writing to stdout and stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from verify.core.report import EXIT_ERROR
+from verify.errors import InputError, VerifyError
+from verify.report.document import dumps, error_fields
+from verify.report.terminal import Line, write
+
+EXIT_INTERRUPTED = 130
+
+
+def emit_lines(lines: Iterable[Line]) -> None:
+    """Readable lines on stdout, at once."""
+    with _writing():
+        write(lines, sys.stdout)
+
+
+def emit_document(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    emit_text(dumps(document))
+
+
+def emit_text(text: str) -> None:
+    with _writing():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A full disk is an error with a fix; a reader that has gone is left to `main`."""
+    try:
+        yield
+    except BrokenPipeError:
+        silence_stdout()
+        raise
+    except OSError as problem:
+        silence_stdout()
+        reason = problem.strerror or str(problem)
+        raise InputError("E015", f"the answer cannot be written: {reason}", fix="check where stdout goes") from problem
+
+
+def silence_stdout() -> None:
+    """Send what is still buffered nowhere, or the interpreter complains about it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(error: VerifyError) -> None:
+    """An error on stderr: code, place, caret, fix."""
+    sys.stderr.write(f"{error}\n")
+    sys.stderr.flush()
+
+
+def explain_failure(error: VerifyError, document: Mapping[str, Any] | None) -> int:
+    """An unusable input: the error on stderr and, where JSON is wanted, in `document` on stdout; the exit code."""
+    complain(error)
+    if document is not None:
+        emit_document({**document, "error": error_fields(error)})
+    return EXIT_ERROR

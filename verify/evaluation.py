@@ -1,0 +1,146 @@
+"""One physical point through a spec: what is fed, what comes out, which properties hold there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from verify.core.evaluate import evaluate
+from verify.core.property import Property
+from verify.core.query import Query, holds, margin, negate
+from verify.errors import ModelError, UsageError
+from verify.importer.model import Model
+from verify.witness import Confirmation, CopyReplay
+
+_QUANTITY = re.compile(r"\s*([-+]?[0-9./eE+-]+?)\s*(?:\[?([A-Za-z][^\]\s]*)\]?)?\s*$")
+_MAX_DIGITS = 400
+
+
+@dataclass(frozen=True)
+class PropertyAt:
+    """How one property fares at one point."""
+
+    name: str
+    assumption_holds: bool
+    assertion_holds: bool  # for `exists`: the asserted condition holds at this point
+    margin: Fraction | None  # by how much the assertion holds (negative: fails)
+
+
+@dataclass(frozen=True)
+class CopyAt:
+    """One network use at one point: what is fed and what comes out."""
+
+    label: str  # "acas(s)"
+    model: str
+    raw_input: tuple[Fraction, ...]
+    replay_input: tuple[float, ...]
+    raw_output: tuple[Fraction, ...]
+    replay_output: tuple[float, ...]  # () when ONNX Runtime could not run the model
+    outputs: Mapping[str, tuple[Fraction, str | None]]  # field name -> (physical value, unit)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One physical point through a spec; properties that quantify over other variables are left out."""
+
+    inputs: Mapping[str, tuple[Fraction, str | None]]  # field name -> (physical value, unit)
+    copies: tuple[CopyAt, ...]
+    properties: tuple[PropertyAt, ...]
+    runtime: str
+
+
+def evaluate_at(
+    properties: Sequence[Property], models: Mapping[str, Model], at: Mapping[str, Fraction | int | float | str]
+) -> Evaluation:
+    """Evaluate every property whose variables `at` gives (by "rho" or "s.rho"), exactly and in ONNX Runtime.
+
+    Raises UsageError for a field that is missing everywhere, unknown, or not a number in the field's unit.
+    """
+    _reject_unknown(properties, at)
+    inputs: dict[str, tuple[Fraction, str | None]] = {}
+    copies: dict[tuple[str, tuple[Fraction, ...]], CopyAt] = {}
+    rows, missing, runtime = [], "", ""
+    for prop in properties:
+        query = prop.query
+        given = [_lookup(f.name, at) for f in query.inputs]
+        if None in given:
+            missing = missing or query.inputs[given.index(None)].name
+            continue
+        physical = [_number(f.name, v, f.unit) for f, v in zip(query.inputs, given, strict=True) if v is not None]
+        x = tuple(f.raw(v) for f, v in zip(query.inputs, physical, strict=True))
+        y = evaluate(query.network, x)
+        confirmation = Confirmation(query, models)
+        inputs.update({f.name: (v, f.unit) for f, v in zip(query.inputs, physical, strict=True)})
+        for copy in _copies_at(query, x, y, confirmation):
+            copies.setdefault((copy.label, copy.raw_input), copy)
+        runtime = confirmation.runtime or runtime
+        rows.append(_property_at(prop, x, y))
+    if not rows:
+        raise UsageError("E006", f"no value for {missing!r}", fix=f"add --at {missing}=VALUE")
+    return Evaluation(inputs, tuple(copies.values()), tuple(rows), runtime)
+
+
+def _property_at(prop: Property, x: Sequence[Fraction], y: Sequence[Fraction]) -> PropertyAt:
+    query = prop.query
+    asserted = negate(query.violation) if query.quantifier == "forall" else query.violation
+    return PropertyAt(prop.name, holds(query.assumption, x, y), holds(asserted, x, y), margin(asserted, x, y))
+
+
+def _copies_at(
+    query: Query, x: tuple[Fraction, ...], y: Sequence[Fraction], confirmation: Confirmation
+) -> list[CopyAt]:
+    result = []
+    for position, copy in enumerate(query.copies):
+        end = query.copies[position + 1].first_output if position + 1 < len(query.copies) else len(y)
+        raw, fields = y[copy.first_output : end], query.outputs[copy.first_output : end]
+        try:
+            replay = confirmation.replay_copy(copy, x)
+        except ModelError:
+            replay = CopyReplay((), ())
+        result.append(
+            CopyAt(
+                copy.label,
+                copy.model,
+                tuple(affine(x) for affine in copy.raw_inputs),
+                replay.inputs,
+                tuple(raw),
+                replay.outputs,
+                {f.name: (f.physical(v), f.unit) for f, v in zip(fields, raw, strict=True)},
+            )
+        )
+    return result
+
+
+def _lookup(name: str, at: Mapping[str, Fraction | int | float | str]) -> Fraction | int | float | str | None:
+    if name in at:
+        return at[name]
+    return at.get(name.partition(".")[2] or name)
+
+
+def _reject_unknown(properties: Sequence[Property], at: Mapping[str, object]) -> None:
+    names = {n for p in properties for f in p.query.inputs for n in (f.name, f.name.partition(".")[2] or f.name)}
+    for name in at:
+        if name not in names:
+            near = difflib.get_close_matches(name, sorted(names), 1)
+            fix = f"did you mean {near[0]!r}?" if near else f"the inputs are: {', '.join(sorted(names)[:12])}"
+            raise UsageError("E007", f"no input is named {name!r}", fix=fix)
+
+
+def _number(name: str, value: Fraction | int | float | str, unit: str | None) -> Fraction:
+    """An exact quantity; text may carry the field's unit, a float means its shortest decimal."""
+    if isinstance(value, (Fraction, int)):
+        return Fraction(value)
+    match = _QUANTITY.match(str(value)) if len(str(value)) <= _MAX_DIGITS else None
+    if match is not None:
+        if match[2] and match[2] != unit:
+            raise UsageError("E008", f"{name} is in {unit or 'no unit'}, not {match[2]}", fix=f"give {name} in {unit}")
+        try:
+            exponent = re.search(r"[eE]([-+]?\d+)$", match[1])
+            if exponent is None or abs(int(exponent[1])) <= _MAX_DIGITS:
+                return Fraction(match[1])
+        except (ValueError, ZeroDivisionError):
+            pass
+    raise UsageError("E008", f"{value!r} is not a number for {name}", fix="write it as 0.25, 1e-3 or 1/4")

@@ -1,0 +1,184 @@
+"""From a model file to an exact network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from verify.core.network import Network, Port
+from verify.errors import ModelError
+from verify.importer.arithmetic import Array
+from verify.importer.assemble import Output, assemble
+from verify.importer.fold import constant_node, fold
+from verify.importer.graph import Builder, Node, Tensor, UnsupportedError, Value, malformed
+from verify.importer.model import Model
+from verify.importer.operators import MOVES, OPERATORS, RANDOM, UNBOUNDED, rewrite_for
+from verify.importer.read import FilePath, ModelFile, read_model, to_array
+from verify.importer.wiring import Wiring, node_name, read_wiring
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A node outside what is supported: its name, operator, why (or ""), and what to write instead."""
+
+    name: str
+    op: str
+    reason: str
+    rewrite: str
+
+    def __str__(self) -> str:
+        return f"{self.op} (node {self.name!r})" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """The outcome of an import: a network, or the nodes that prevent one."""
+
+    source: ModelFile
+    inputs: tuple[Port, ...]
+    network: Network | None
+    unsupported: tuple[Unsupported, ...]
+
+
+def load(path: FilePath, *, outputs: Sequence[str] | None = None) -> Model:
+    """Import an ONNX model (.onnx or .onnx.gz) exactly, over the reals.
+
+    `outputs` names the output tensors to keep (default all).  A leading dynamic axis is fixed to 1.
+    Guarantee: the network is the stored floats' exact rational function; declared roundings are in its notes.
+    Raises: ModelError, for every unsupported node at once.
+    """
+    source = read_model(path)
+    lowered = lower(source, outputs=outputs)
+    if lowered.network is None:
+        raise unsupported_error(source.name, lowered.unsupported)
+    return Model(source.name, source.sha256, lowered.network)
+
+
+def unsupported_error(file: str, nodes: Sequence[Unsupported]) -> ModelError:
+    """One error for all unsupported nodes, in the order of the graph."""
+    many = f"{len(nodes)} unsupported nodes" if len(nodes) > 1 else "1 unsupported node"
+    lines = [f"{file}: {many}:", *(f"    {node}" for node in nodes)]
+    fixes: dict[str, list[str]] = {}
+    for node in nodes:
+        ops = fixes.setdefault(node.rewrite, [])
+        if node.op not in ops:
+            ops.append(node.op)
+    fix = "\n          ".join(f"{', '.join(ops)}: {rewrite}" for rewrite, ops in fixes.items())
+    return ModelError("E105", "\n".join(lines), fix=fix)
+
+
+def lower(source: ModelFile, *, outputs: Sequence[str] | None = None) -> Lowered:
+    """Lower a parsed model; unsupported nodes are collected, not raised.  Raises ModelError for malformed ones."""
+    wiring = read_wiring(source, outputs)
+    work = _Import(source, wiring)
+    for index in wiring.order:
+        work.run(index)
+    if work.unsupported:
+        return Lowered(source, wiring.inputs, None, tuple(work.unsupported))
+    ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in wiring.outputs]
+    network = assemble(wiring.inputs, ends, work.build)
+    return Lowered(source, wiring.inputs, network, ())
+
+
+class _Import:
+    """The tensors known so far, by name."""
+
+    def __init__(self, source: ModelFile, wiring: Wiring) -> None:
+        self.source = source
+        self.wiring = wiring
+        self.build = Builder([p.size for p in wiring.inputs])
+        self.unsupported: list[Unsupported] = []
+        self.values: dict[str, Value] = {}
+        self.broken: set[str] = set()  # outputs of unsupported nodes, and what follows from them
+        self.finite: set[str] = set()  # constants already checked
+        self.pending = dict(wiring.readers)  # stored tensors: reads to come
+        first = 0
+        for port in wiring.inputs:
+            self.values[port.name] = Tensor(np.arange(first, first + port.size, dtype=np.int64).reshape(port.shape))
+            first += port.size
+
+    def run(self, index: int) -> None:
+        """Lower one node, or record why not."""
+        proto = self.source.proto.graph.node[index]
+        node = Node(
+            node_name(proto, index), proto.op_type, self.source.opset, _attributes(proto), sum(map(bool, proto.output))
+        )
+        try:
+            results = self._lower(node, proto)
+        except UnsupportedError as problem:
+            self.unsupported.append(Unsupported(node.name, node.op, problem.reason, problem.rewrite))
+            results = None
+        except (ValueError, IndexError, TypeError, KeyError, ArithmeticError) as problem:
+            raise malformed(node, str(problem) or type(problem).__name__) from problem
+        except MemoryError:
+            message = f"{node}: too large for this machine's memory"
+            raise ModelError("E115", message, fix="use a smaller model") from None
+        if results is None:
+            self.broken.update(name for name in proto.output if name)
+            return
+        for name, value in zip(proto.output, results, strict=False):
+            if name:
+                self.values[name] = value
+
+    def _lower(self, node: Node, proto: onnx.NodeProto) -> tuple[Value, ...] | None:
+        """The node's outputs; None when an input of it is unknown."""
+        if proto.domain not in ("", "ai.onnx"):
+            raise UnsupportedError(f"custom domain {proto.domain!r}", rewrite_for(node.op))
+        if node.op == "Constant":
+            return (constant_node(node, to_array),)
+        args = [self.value(name, node) if name else None for name in proto.input]
+        dynamic = any(isinstance(a, Tensor) for a in args)
+        broken = any(name in self.broken for name in proto.input)
+        if node.op in RANDOM or (node.op not in OPERATORS and (dynamic or broken or not args or _has_graph(proto))):
+            raise UnsupportedError("", rewrite_for(node.op))
+        if broken:
+            return None
+        if node.op in OPERATORS and not args:
+            raise malformed(node, "it has no inputs")
+        if dynamic or node.op in MOVES:
+            found = OPERATORS[node.op](node, args, self.build)
+            return found if isinstance(found, tuple) else (found,)
+        known = [a for a in args if not isinstance(a, Tensor)]
+        return fold(node, proto, known, self.build, lowering=OPERATORS.get(node.op))
+
+    def value(self, name: str, node: Node) -> Value | None:
+        """The tensor `name`; stored ones are converted when read, and freed after their last read."""
+        found = self.values.get(name)
+        if found is None and name in self.broken:
+            return None
+        if found is None:
+            tensor = self.wiring.stored[name]
+            found = to_array(tensor)
+            self.pending[name] -= 1
+            if not self.pending[name]:
+                tensor.ClearField("raw_data")
+        if isinstance(found, np.ndarray) and found.dtype.kind == "f" and node.op not in UNBOUNDED:
+            self._check_finite(name, found)
+        return found
+
+    def _check_finite(self, name: str, value: Array) -> None:
+        if name not in self.finite:
+            if not np.isfinite(value).all():
+                what = "NaN" if np.isnan(value).any() else "infinite"
+                fix = "train or export the model again; a verifier needs finite weights"
+                raise ModelError("E107", f"{self.source.name}: tensor {name!r} holds {what} values", fix=fix)
+            self.finite.add(name)
+
+    def output_ids(self, name: str) -> Any:
+        """The ids of an output tensor."""
+        node = Node(name, "output", self.source.opset, {}, 1)
+        value = self.value(name, node)
+        assert value is not None
+        return self.build.ids(value)
+
+
+def _attributes(proto: onnx.NodeProto) -> Mapping[str, Any]:
+    return {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+
+
+def _has_graph(proto: onnx.NodeProto) -> bool:
+    return any(a.HasField("g") or a.graphs for a in proto.attribute)

@@ -1,0 +1,41 @@
+"""Where things are in the two flat arrays that the compiled search works on (integers P, floats F).
+
+P begins with the header below; entries named *_AT in comments are offsets into F unless said otherwise.
+"""
+
+from __future__ import annotations
+
+(
+    INT_LENGTH,  # length of P
+    FLOAT_LENGTH,  # length of F
+    INPUTS,  # d
+    ROWS,  # query rows
+    CASES,
+    CASE_LENGTH,  # rows per case, padded by repeating the first
+    CASE_ROWS,  # P offset: (CASES, CASE_LENGTH) row numbers
+    STRICT,  # P offset: (ROWS,) 1 = strict
+    STACK,  # P offset just past a CASES-long scratch mask
+    INT_FRAMES,  # P offset: frames of FRAME_INTS integers
+    FRAME_INTS,
+    FRAMES,  # F offset: frames of FRAME_FLOATS floats
+    FRAME_FLOATS,
+    FRAME_LIMIT,
+    DEPTH,  # frames in use
+    DEPTH_LIMIT,  # a box split so often goes to the exact judge
+    ARENA,  # F offset: systems
+    ARENA_SIZE,
+    SYSTEM,  # unused by the compiled code: F offset of the root system, relative to ARENA
+    TOP,  # floats of the arena in use by the root
+    UNSTABLE,  # of the root
+    WIDEST,  # largest number of unstable ReLUs
+    SCRATCH,  # F offset
+    TINY,  # F offset: underflow allowance
+    CLOSED_SHARE,  # F offset
+    POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
+    SHARE,  # unused
+    BOX_LIMIT,  # boxes to visit before returning
+    BOXES_DONE,  # total so far
+    HEADER,  # length of this header
+) = range(30)
+
+DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns

@@ -1,0 +1,121 @@
+"""Getting at the compiled search quickly.
+
+Compiling takes Numba some seconds and importing it a third of one.  So the object code is compiled once per machine,
+kept in a cache directory, and from then on linked straight into the process with llvmlite, without Numba.
+The object is specific to source, versions and processor, all of which are in its file name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
+
+_UNUSED_SYMBOLS = ("numba_gil_ensure", "numba_gil_release", "NRT_MemInfo_call_dtor")  # referenced on error paths only
+_engines: dict[str, object] = {}  # keeps linked code alive for the life of the process
+
+
+def cache_directory() -> Path:
+    """Where object code is kept: $VERIFY_CACHE_DIR, else the user's cache directory."""
+    chosen = os.environ.get("VERIFY_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "policyproof"
+
+
+def object_path() -> Path:
+    """The cache file for this source, these versions and this processor."""
+    import llvmlite.binding as llvm
+
+    here = Path(__file__).parent
+    parts = [(here / name).read_bytes() for name in ("tree.py", "layout.py", "machine.py")]
+    facts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), sys.platform)
+    parts.append(repr((*facts, sys.version_info[:2], llvm.get_host_cpu_name())).encode())
+    parts.append(llvm.get_host_cpu_features().flatten().encode())
+    return cache_directory() / f"search-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
+
+
+def compile_object() -> tuple[bytes, str]:
+    """Compile `tree.entry`: (object code, symbol)."""
+    from numba import njit, types
+
+    from verify.search.compiled.tree import entry
+
+    signature = types.int64(types.CPointer(types.int64), types.CPointer(types.float64))
+    function = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
+    (overload,) = function.overloads.values()
+    code = bytes(overload.library._get_compiled_object())
+    return code, str(overload.fndesc.llvm_func_name)
+
+
+def store() -> Path:
+    """Compile and write the cache file, whole or not at all."""
+    path = object_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code, symbol = compile_object()
+    name = symbol.encode()
+    data = len(name).to_bytes(4, "little") + name + hashlib.sha256(code).digest() + code
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def link(data: bytes) -> Explore | None:
+    """Link a cache file's object code into this process; None when it is damaged."""
+    import llvmlite.binding as llvm
+
+    size = int.from_bytes(data[:4], "little")
+    symbol, checksum, code = data[4 : 4 + size], data[4 + size : 36 + size], data[36 + size :]
+    if hashlib.sha256(code).digest() != checksum:
+        return None
+    for name in _UNUSED_SYMBOLS:
+        llvm.add_symbol(name, 1)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    engine = llvm.create_mcjit_compiler(
+        llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine()
+    )
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address = engine.get_function_address(symbol.decode())
+    if not address:
+        return None
+    _engines[symbol.decode()] = engine
+    native = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)(address)
+
+    def explore(integers: int, floats: int) -> int:
+        status, problem = ctypes.c_int64(), ctypes.c_void_p()
+        failed = native(ctypes.addressof(status), ctypes.addressof(problem), integers, floats)
+        if failed:
+            raise RuntimeError(f"compiled search failed with status {failed}")
+        return int(status.value)
+
+    return explore
+
+
+def cached() -> Explore | None:
+    """The compiled search if its cache file is there, else None."""
+    try:
+        data = object_path().read_bytes()
+    except OSError:
+        return None
+    return link(data)
+
+
+if __name__ == "__main__":
+    store()

@@ -1,0 +1,286 @@
+"""Declarations: units, constants, params, networks, definitions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from verify.errors import Place, SpecError
+from verify.spec import syntax as s
+from verify.spec.access import network_domain
+from verify.spec.codes import error
+from verify.spec.meaning import HANDLERS
+from verify.spec.names import did_you_mean, one_of
+from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
+from verify.spec.terms import RawValue, Term, constant, reference
+from verify.spec.units import DIMENSIONLESS, Scale, Unit, resolve
+from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value, in_unit
+
+MAX_ELEMENTS = 1_000_000  # of one field
+_VALUE = re.compile(
+    r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?)(?:\s*/\s*(\d+))?\s*(?:\[([^\]]*)\]|([A-Za-z_1].*))?\s*"
+)
+_POWER = re.compile(r"([A-Za-z_]\w*)(?:\^(-?\d{1,2}))?")
+
+
+def declare(spec: s.SpecFile, params: Mapping[str, str]) -> Declarations:
+    """Everything the file declares, checked; `params` overrides values of params.  Raises SpecError."""
+    declared = Declarations()
+    seen: dict[tuple[str, str], Place] = {}
+    for item in spec.items:
+        space = {s.UnitDecl: "unit", s.PropertyDecl: "property"}.get(type(item), "name")
+        _check_new(item.name, space, seen)
+        if space == "name":
+            declared.later[item.name.text] = item.name.place
+        if isinstance(item, s.DefineDecl):
+            declared.defines[item.name.text] = item
+    unknown = [p for p in params if p not in spec.params]
+    if unknown:
+        known = f"this spec has {one_of(spec.params)}" if spec.params else "this spec declares no param"
+        fix = did_you_mean(unknown[0], spec.params) or known
+        raise error("E350", Place(spec.file), f"unknown param `{unknown[0]}`", fix)
+    for item in spec.items:
+        _declare(item, declared, params)
+    for item in spec.items:
+        if isinstance(item, s.DefineDecl):
+            _check_define(item, declared)
+    return declared
+
+
+def scope_of(declared: Declarations, names: Mapping[str, Value] | None = None) -> Scope:
+    """A fresh scope of the file's names, with work of its own."""
+    return Scope(declared, HANDLERS, Work(), names or {})
+
+
+def _check_new(name: s.Identifier, space: str, seen: dict[tuple[str, str], Place]) -> None:
+    if space == "name" and name.text in BUILT_IN:
+        raise error("E311", name.place, f"`{name.text}` is a built-in function", "choose another name")
+    before = seen.setdefault((space, name.text), name.place)
+    if before is not name.place:
+        raise error(
+            "E311", name.place, f"`{name.text}` is declared twice; first on line {before.line}", "choose another name"
+        )
+
+
+def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
+    if isinstance(item, s.UnitDecl):
+        declared.units[item.name.text] = _unit(item, declared)
+    elif isinstance(item, s.ConstDecl):
+        what = f"const `{item.name.text}`"
+        declared.constants[item.name.text] = scope_of(declared).constant(item.value, what)
+    elif isinstance(item, s.ParamDecl):
+        declared.constants[item.name.text] = _param(item, declared, params.get(item.name.text))
+    elif isinstance(item, s.NetworkDecl):
+        declared.networks[item.name.text] = _network(item, declared)
+    elif isinstance(item, (s.DatasetDecl, s.SystemDecl)):
+        word = "dataset" if isinstance(item, s.DatasetDecl) else "system"
+        raise error("E306", item.name.place, f"`{word}` is not supported yet", "state the property without it")
+
+
+def _unit(item: s.UnitDecl, declared: Declarations) -> Scale:
+    name = item.name.text
+    if item.value is None:
+        return Scale(Unit.base(name), Fraction(1), name)
+    value = scope_of(declared).constant(item.value, f"unit `{name}`")
+    if value.unit is None or not value.unit.powers or value.term.constant <= 0:
+        raise error(
+            "E319",
+            item.value.place,
+            f"unit `{name}` must be a positive multiple of another unit",
+            f"write for example `unit {name} = 1000[m]`",
+        )
+    return Scale(value.unit, value.term.constant, name)
+
+
+# --- params ------------------------------------------------------------------------------------------------
+
+
+def _param(item: s.ParamDecl, declared: Declarations, given: str | None) -> Scalar:
+    name, scope = item.name.text, scope_of(declared)
+    scale = resolve(item.unit, declared.units)
+    if given is not None:
+        number = _given(item, given, scale, declared)
+    elif item.value is not None:
+        number = declared_number(item.value, scale, scope, f"param `{name}`")
+        if item.unit is None:
+            value = scope.constant(item.value, f"param `{name}`")
+            scale = Scale(value.unit or DIMENSIONLESS) if value.unit else scale
+            number = value.term.constant
+    else:
+        raise error("E353", item.name.place, f"param `{name}` has no value", f"give one: --param {name}=VALUE")
+    if item.interval is not None:
+        low, high = interval(item.interval, scale, scope)
+        if not low <= number <= high:
+            place = item.name.place if given is not None or item.value is None else item.value.place
+            raise error("E352", place, f"param `{name}` is {number}, outside [{low}, {high}]", "choose a value inside")
+    return Scalar(constant(number * scale.factor), scale.unit)
+
+
+def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -> Fraction:
+    """The number in an override, in the param's declared unit."""
+    name = item.name.text
+    match = _VALUE.fullmatch(text)
+    if match is None or len(text) > 1000 or (match[2] is not None and not int(match[2])):
+        raise error(
+            "E351", item.name.place, f"`{text}` is not a value for param `{name}`", "write a number: 0.01, 1/100 or 5 m"
+        )
+    number = Fraction(match[1]) / int(match[2] or 1)
+    written = match[3] if match[3] is not None else match[4]
+    if written is None:
+        return number
+    unit, factor = DIMENSIONLESS, Fraction(1)
+    for position, (operator, part) in enumerate(re.findall(r"(^|[*/])\s*([^*/]*)", written.strip())):
+        power = _POWER.fullmatch(part.strip())
+        if part.strip() == "1" and position == 0:
+            continue
+        if power is None or power[1] not in declared.units:
+            fix = did_you_mean(power[1] if power else part, declared.units)
+            raise error("E351", item.name.place, f"`{text}` for param `{name}`: unknown unit `{part.strip()}`", fix)
+        exponent = int(power[2] or 1) * (-1 if operator == "/" else 1)
+        unit, factor = (
+            unit * declared.units[power[1]].unit ** exponent,
+            factor * declared.units[power[1]].factor ** exponent,
+        )
+    if unit != scale.unit:
+        raise error("E351", item.name.place, f"`{text}` is{in_unit(unit)}, but param `{name}` is{in_unit(scale.unit)}")
+    return number * factor / scale.factor
+
+
+def declared_number(node: s.Expression, scale: Scale, scope: Scope, what: str) -> Fraction:
+    """A constant as a number in a declared unit: bare, or with a unit of the same dimension."""
+    value = scope.constant(node, what)
+    if value.unit is None or not value.unit.powers:
+        return value.term.constant
+    if scale.text is not None and value.unit != scale.unit:
+        raise error(
+            "E316", node.place, f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}"
+        )
+    return value.term.constant / scale.factor
+
+
+def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fraction]:
+    """The two ends of `in [low, high]`, as numbers in the declared unit.  Raises E342 when empty."""
+    low = declared_number(node.low, scale, scope, "the lower end")
+    high = declared_number(node.high, scale, scope, "the upper end")
+    for end in (node.low, node.high):
+        value = scope.constant(end, "the end of a range")
+        if value.unit is not None and value.unit.powers and value.unit != scale.unit:
+            raise error(
+                "E316",
+                end.place,
+                f"units clash: `{end.text}` is{in_unit(value.unit)}, the quantity is{in_unit(scale.unit)}",
+            )
+    if low > high:
+        raise error("E342", node.place, f"the range {node.text} is empty", "write the lower end first")
+    return low, high
+
+
+# --- networks ----------------------------------------------------------------------------------------------
+
+
+def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
+    fields: dict[str, list[FieldInfo]] = {"input": [], "output": []}
+    seen: dict[tuple[str, str], Place] = {}
+    for line in item.items:
+        if isinstance(line, s.HiddenItem):
+            raise error("E306", line.place, "`hidden` is not supported yet")
+        for written in line.names:
+            _check_new(written, line.direction, seen)
+            fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+    name = item.name.text
+    for direction in ("input", "output"):
+        if not fields[direction]:
+            raise error(
+                "E348",
+                item.name.place,
+                f"network `{name}` declares no {direction}",
+                "`verify inspect` prints a skeleton",
+            )
+    return NetworkInfo(name, Layout(tuple(fields["input"])), Layout(tuple(fields["output"])), item.name.place)
+
+
+def _field(name: s.Identifier, line: s.PortItem, before: list[FieldInfo], declared: Declarations) -> FieldInfo:
+    scope = scope_of(declared)
+    scale = resolve(line.unit, declared.units)
+    low = high = None
+    if line.interval is not None:
+        if line.direction == "output":
+            raise error(
+                "E343",
+                line.interval.place,
+                f"the output `{name.text}` cannot have a range: the network computes it",
+                f"state it in a property: assert {line.interval.low.text} <= …{name.text} <= {line.interval.high.text}",
+            )
+        low, high = interval(line.interval, scale, scope)
+    slope, intercept = _raw(line.raw, scope) if line.raw is not None else (Fraction(1), Fraction(0))
+    start = before[-1].start + before[-1].size if before else 0
+    normalised = line.raw is not None
+    field = FieldInfo(name.text, line.shape, start, scale, low, high, slope, intercept, normalised, name.place)
+    if line.shape is not None and not 0 < field.size <= MAX_ELEMENTS:
+        raise error(
+            "E308",
+            line.place,
+            f"`{name.text}` has {field.size} elements; at least 1, at most {MAX_ELEMENTS} are possible",
+        )
+    return field
+
+
+def _raw(node: s.Expression, scope: Scope) -> tuple[Fraction, Fraction]:
+    """Slope and intercept of `raw = …` in `value`."""
+    value = evaluate_raw(node, scope)
+    if value.unit is not None and value.unit.powers:
+        raise error(
+            "E316",
+            node.place,
+            f"`raw` is a bare number, but `{node.text}` is in [{value.unit}]",
+            "leave out the units here",
+        )
+    if value.term.atoms:
+        raise error(
+            "E340", node.place, f"`raw = {node.text}` is not affine in `value`", "write raw = (value - MEAN) / RANGE"
+        )
+    (slope,) = value.term.linear.values() or (Fraction(0),)
+    if not slope:
+        raise error(
+            "E341", node.place, f"`raw = {node.text}` does not depend on `value`", "write raw = (value - MEAN) / RANGE"
+        )
+    return slope, value.term.constant
+
+
+def evaluate_raw(node: s.Expression, scope: Scope) -> Scalar:
+    try:
+        return scope.bind({"value": Scalar(reference(RawValue()), DIMENSIONLESS)}).scalar(node)
+    except SpecError as problem:
+        if problem.code in ("E312", "E313"):
+            raise error(
+                "E340",
+                node.place,
+                f"`raw = {node.text}` is not affine in `value`",
+                "write raw = (value - MEAN) / RANGE",
+            ) from None
+        raise
+
+
+# --- definitions -------------------------------------------------------------------------------------------
+
+
+def _check_define(item: s.DefineDecl, declared: Declarations) -> None:
+    """Evaluate a definition on symbolic arguments, so that a mistake shows even when it is not used."""
+    names: dict[str, Value] = {}
+    scope = scope_of(declared)
+    for parameter, domain in item.parameters:
+        if parameter.text in names or parameter.text in declared.later or parameter.text in BUILT_IN:
+            raise error("E311", parameter.place, f"`{parameter.text}` already has a meaning", "choose another name")
+        network, is_input = network_domain(domain, scope)
+        names[parameter.text] = Record(network, parameter.text if is_input else 0, parameter.text)
+        if not is_input:
+            names[parameter.text] = symbolic_output(network, scope, parameter.text)
+    body = Scope(declared, HANDLERS, scope.work, names, (item.name.text,))
+    body.evaluate(item.body)
+
+
+def symbolic_output(network: NetworkInfo, scope: Scope, label: str) -> Record:
+    number = len(scope.work.applications)
+    scope.work.applications.append(Application(network, (Term(),) * network.inputs.size, label))
+    return Record(network, number, label)

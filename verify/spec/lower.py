@@ -1,0 +1,252 @@
+"""A checked spec and its models to properties: queries over raw numbers, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal, cast
+
+from verify.core.network import Network
+from verify.core.property import Property
+from verify.core.query import (
+    FALSE,
+    Affine,
+    Copy,
+    Field,
+    Formula,
+    Query,
+    Row,
+    conjunction,
+    identity_copy,
+    negate,
+)
+from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
+from verify.spec.codes import error
+from verify.spec.compose import Use, VariablePort, compose
+from verify.spec.expand import Expander, Quantity, bounded_sides
+from verify.spec.syntax import SpecFile
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, references
+from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
+from verify.spec.warnings import normalisation_warnings
+
+
+def lower_spec(spec: SpecFile, networks: Mapping[str, Network], params: Mapping[str, str]) -> tuple[Property, ...]:
+    """Every property of the file as an exact query; `params` overrides values of params.
+
+    Raises SpecError for the spec's own mistakes (E31x and later) and where it does not match a network (E345).
+    """
+    checked = check_spec(spec, params)
+    used = {v.network.name for p in checked.properties for v in p.variables if v.network is not None}
+    used |= {a.network.name for p in checked.properties for a in p.applications}
+    for info in checked.declared.networks.values():
+        if info.name in networks:
+            _check_sizes(info, networks[info.name])
+        elif info.name in used:
+            raise error(
+                "E346", info.place, f"network `{info.name}` has no model", f"give --network {info.name}=FILE.onnx"
+            )
+    return tuple(_Lowering.of(p, networks).property(checked) for p in checked.properties)
+
+
+def _check_sizes(info: NetworkInfo, network: Network) -> None:
+    for word, layout, ports, size in (
+        ("input", info.inputs, network.inputs, network.input_size),
+        ("output", info.outputs, network.outputs, network.output_size),
+    ):
+        if layout.size != size:
+            shapes = ", ".join(f"{p.name}{list(p.shape)}" for p in ports)
+            raise error(
+                "E345",
+                info.place,
+                f"`{info.name}` declares {layout.size} {word} number{'s' * (layout.size != 1)}, "
+                f"but its model has {size} ({shapes})",
+                "`verify inspect MODEL` prints every element and a skeleton to start from",
+            )
+
+
+@dataclass(frozen=True)
+class _Lowering:
+    """One property: its used applications, and where every quantity is in the query."""
+
+    item: CheckedProperty
+    networks: Mapping[str, Network]
+    used: tuple[int, ...]  # applications that the conditions mention
+    spaces: Mapping[str, Layout]  # per variable: the fields, with the normalisation it is searched in
+    direct: NetworkInfo | None  # the model, when it is searched as it is
+
+    @classmethod
+    def of(cls, item: CheckedProperty, networks: Mapping[str, Network]) -> _Lowering:
+        mentioned = references(item.assumption) | references(item.assertion)
+        used = tuple(sorted({r.application for r in mentioned if isinstance(r, OutputRef)}))
+        applications = [item.applications[k] for k in used]
+        spaces = {v.name: _space(v, applications) for v in item.variables}
+        direct = None
+        if len(item.variables) == 1 and len(applications) <= 1:
+            variable = item.variables[0]
+            if not applications:
+                direct = variable.network
+            elif _is_projection(applications[0], variable):
+                direct = applications[0].network
+            if direct is not None:
+                spaces = {variable.name: _as_normalised(variable.layout, direct.inputs)}
+        return cls(item, networks, used, spaces, direct)
+
+    def property(self, checked: CheckedSpec) -> Property:
+        item = self.item
+        expander = Expander(self.quantities(), item.origin)
+        assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
+        asserted = expander.formula(item.assertion)
+        violation = negate(asserted) if item.quantifier == "forall" else asserted
+        self.check_bounds(assumption)
+        warnings = list(normalisation_warnings(self.infos(checked)))
+        if not self.used:
+            warnings.append(f"property `{item.name}` is decided without any network: it mentions no output")
+        return Property(
+            name=item.name,
+            query=self.query(assumption, violation),
+            origin=item.origin,
+            title=item.title,
+            source=item.source,
+            expected=item.expected,
+            timeout_s=item.timeout_s,
+            warnings=tuple(warnings),
+        )
+
+    def infos(self, checked: CheckedSpec) -> list[NetworkInfo]:
+        names = {self.item.applications[k].network.name for k in self.used}
+        names |= {v.network.name for v in self.item.variables if v.network is not None}
+        return [n for n in checked.declared.networks.values() if n.name in names]
+
+    def applications(self) -> list[Application]:
+        return [self.item.applications[k] for k in self.used]
+
+    def variables(self) -> dict[InputRef, tuple[int, str, FieldInfo]]:
+        """Every variable of the query: its index, its name in reports, its field."""
+        found: dict[InputRef, tuple[int, str, FieldInfo]] = {}
+        for variable in self.item.variables:
+            for element, (name, field) in enumerate(self.spaces[variable.name].elements()):
+                shown = variable.name if variable.network is None else f"{variable.name}.{name}"
+                found[InputRef(variable.name, element)] = (len(found), shown, field)
+        return found
+
+    def outputs(self) -> dict[OutputRef, tuple[int, str, FieldInfo]]:
+        found: dict[OutputRef, tuple[int, str, FieldInfo]] = {}
+        for number, application in zip(self.used, self.applications(), strict=True):
+            for element, (name, field) in enumerate(application.network.outputs.elements()):
+                found[OutputRef(number, element)] = (len(found), f"{application.label}.{name}", field)
+        return found
+
+    def quantities(self) -> dict[Ref, Quantity]:
+        result: dict[Ref, Quantity] = {}
+        for ref, (index, _, field) in (*self.variables().items(), *self.outputs().items()):
+            result[cast(Ref, ref)] = Quantity(index, 1 / field.slope, -field.intercept / field.slope)
+        return result
+
+    def ranges(self) -> Formula:
+        rows: list[Formula] = []
+        for index, _, field in self.variables().values():
+            scale, offset = 1 / field.slope, -field.intercept / field.slope
+            if field.low is not None:
+                rows.append(Row.of({index: -scale}, {}, offset - field.low))
+            if field.high is not None:
+                rows.append(Row.of({index: scale}, {}, field.high - offset))
+        return conjunction(rows)
+
+    def check_bounds(self, assumption: Formula) -> None:
+        """Raise E344 for an input that neither a range nor an assumption bounds."""
+        sides = bounded_sides(assumption)
+        if sides is None or assumption == FALSE:
+            return
+        for index, name, field in self.variables().values():
+            for side in ("lower", "upper"):
+                if (index, side) in sides:
+                    continue
+                shown = side if field.slope > 0 else {"lower": "upper", "upper": "lower"}[side]
+                raise error(
+                    "E344",
+                    field.place,
+                    f"input `{name}` has no {shown} bound in property `{self.item.name}` "
+                    f"(line {self.item.origin.line})",
+                    f"declare a range, `{field.name} … in [LOW, HIGH]`, or assume one for `{name}`",
+                )
+
+    def query(self, assumption: Formula, violation: Formula) -> Query:
+        inputs = tuple(_field(name, field) for _, name, field in self.variables().values())
+        quantifier = cast(Literal["forall", "exists"], self.item.quantifier)
+        if self.direct is not None:
+            network = self.networks[self.direct.name]
+            label = self.applications()[0].label if self.used else f"{self.direct.name}({self.item.variables[0].name})"
+            outputs = tuple(_field(f"{label}.{name}", field) for name, field in self.direct.outputs.elements())
+            copies = (identity_copy(label, self.direct.name, network.input_size),)
+            return Query(network, inputs, outputs, assumption, violation, copies, quantifier)
+        outputs = tuple(_field(name, field) for _, name, field in self.outputs().values())
+        uses = [Use(a.label, self.networks[a.network.name], self.raw_inputs(a)) for a in self.applications()]
+        ports = [VariablePort(v.name, v.layout.size, self.element_type(v)) for v in self.item.variables]
+        copies_list: list[Copy] = []
+        first = 0
+        for application, use in zip(self.applications(), uses, strict=True):
+            copies_list.append(Copy(use.label, application.network.name, use.raw_inputs, first))
+            first += use.network.output_size
+        return Query(compose(ports, uses), inputs, outputs, assumption, violation, tuple(copies_list), quantifier)
+
+    def element_type(self, variable: Variable) -> str:
+        if variable.network is None or variable.network.name not in self.networks:
+            return "float64"
+        return self.networks[variable.network.name].inputs[0].element_type
+
+    def raw_inputs(self, application: Application) -> tuple[Affine, ...]:
+        """What the application feeds, in the query's variables."""
+        known = self.variables()
+        result = []
+        for term, (_, field) in zip(application.arguments, application.network.inputs.elements(), strict=True):
+            coefficients: dict[int, Fraction] = {}
+            constant = field.intercept + field.slope * term.constant
+            for ref, coefficient in term.linear.items():
+                index, _, space = known[cast(InputRef, ref)]
+                coefficients[index] = field.slope * coefficient / space.slope
+                constant -= field.slope * coefficient * space.intercept / space.slope
+            result.append(Affine(tuple(sorted(coefficients.items())), constant))
+        return tuple(result)
+
+
+def _field(name: str, field: FieldInfo) -> Field:
+    return Field(name, field.scale.text, 1 / field.slope, -field.intercept / field.slope)
+
+
+def _is_projection(application: Application, variable: Variable) -> bool:
+    """Whether the application is fed the variable's elements, all of them, in order, in the same units."""
+    cuts = [[(f.start, f.size) for f in x.fields] for x in (variable.layout, application.network.inputs)]
+    return (
+        cuts[0] == cuts[1]
+        and len(application.arguments) == variable.layout.size
+        and all(_is_element(term, variable, element) for element, term in enumerate(application.arguments))
+    )
+
+
+def _is_element(term: Term, variable: Variable, element: int) -> bool:
+    return not term.constant and dict(term.linear) == {InputRef(variable.name, element): 1}
+
+
+def _space(variable: Variable, applications: list[Application]) -> Layout:
+    """The space a variable of a composed query is searched in: raw if all its uses agree on it, else physical."""
+    feeding = [a for a in applications if any(r[0] == variable.name for t in a.arguments for r in t.linear)]
+    if feeding and all(_is_projection(a, variable) for a in feeding):
+        layouts = [_as_normalised(variable.layout, a.network.inputs) for a in feeding]
+        if all(_normalisation(x) == _normalisation(layouts[0]) for x in layouts):
+            return layouts[0]
+    fields = (replace(f, slope=Fraction(1), intercept=Fraction(0)) for f in variable.layout.fields)
+    return Layout(tuple(fields))
+
+
+def _as_normalised(layout: Layout, model: Layout) -> Layout:
+    """`layout` with the normalisation of the fields that `model` declares at the same elements."""
+    result = []
+    for own in layout.fields:
+        other = next(f for f in model.fields if f.start == own.start and f.size == own.size)
+        result.append(replace(own, slope=other.slope, intercept=other.intercept))
+    return Layout(tuple(result))
+
+
+def _normalisation(layout: Layout) -> list[tuple[Fraction, Fraction]]:
+    return [(f.slope, f.intercept) for f in layout.fields]

@@ -1,0 +1,177 @@
+"""What expressions mean: typed symbolic values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Union
+
+from verify.errors import Place
+from verify.spec.syntax import DefineDecl
+from verify.spec.terms import Condition, InputRef, OutputRef, Ref, Term, reference
+from verify.spec.units import Scale, Unit
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """A declared field of a network.  raw = slope * value + intercept, value a bare number in the declared unit."""
+
+    name: str
+    shape: tuple[int, ...] | None  # None for a scalar
+    start: int  # of its elements in the network's concatenated tensors
+    scale: Scale
+    low: Fraction | None
+    high: Fraction | None
+    slope: Fraction
+    intercept: Fraction
+    normalised: bool  # whether `raw = …` was written
+    place: Place
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape or ())
+
+    def element_names(self) -> Iterator[str]:
+        if self.shape is None:
+            yield self.name
+            return
+        for index in product(*map(range, self.shape)):
+            yield f"{self.name}[{','.join(map(str, index))}]"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The fields of a network's inputs or outputs, in tensor order."""
+
+    fields: tuple[FieldInfo, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(f.size for f in self.fields)
+
+    def find(self, name: str) -> FieldInfo | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+    def field_of(self, element: int) -> FieldInfo:
+        return next(f for f in self.fields if f.start <= element < f.start + f.size)
+
+    def names(self) -> list[str]:
+        return [f.name for f in self.fields]
+
+    def elements(self) -> Iterator[tuple[str, FieldInfo]]:
+        for declared in self.fields:
+            for name in declared.element_names():
+                yield name, declared
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    name: str
+    inputs: Layout
+    outputs: Layout
+    place: Place
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A quantity in base units; `unit` is None for a zero, which has any unit."""
+
+    term: Term
+    unit: Unit | None
+
+
+@dataclass(frozen=True)
+class Truth:
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Label:
+    """The name of an output, resolved where it is used."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A quantified input (`owner` the variable) or the result of an application (`owner` its number)."""
+
+    network: NetworkInfo
+    owner: str | int
+    label: str  # as shown: "s", "acas(s)"
+
+    @property
+    def is_input(self) -> bool:
+        return isinstance(self.owner, str)
+
+    @property
+    def layout(self) -> Layout:
+        return self.network.inputs if self.is_input else self.network.outputs
+
+    def ref(self, element: int) -> Ref:
+        return InputRef(self.owner, element) if isinstance(self.owner, str) else OutputRef(self.owner, element)
+
+    def scalar(self, element: int, declared: FieldInfo) -> Scalar:
+        return Scalar(reference(self.ref(element), declared.scale.factor), declared.scale.unit)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor field of a record."""
+
+    record: Record
+    field: FieldInfo
+
+
+@dataclass(frozen=True)
+class Decision:
+    """argmax or argmin over the elements of a record or tensor."""
+
+    word: str
+    over: Record | Tensor
+    options: tuple[tuple[str, Term], ...]  # (label, value) in order
+
+
+@dataclass(frozen=True)
+class Function:
+    """A name that can only be called: a network, a definition or a built-in function."""
+
+    name: str
+    target: NetworkInfo | DefineDecl | None
+
+
+Value = Union[Scalar, Truth, Label, Record, Tensor, Decision, Function]
+
+
+@dataclass(frozen=True)
+class Application:
+    """A network applied to `arguments`, one linear term per input element, in the field's declared unit."""
+
+    network: NetworkInfo
+    arguments: tuple[Term, ...]
+    label: str
+
+
+def describe(value: Value) -> str:
+    """The kind of a value in words."""
+    if isinstance(value, Scalar):
+        return f"a number{in_unit(value.unit)}"
+    if isinstance(value, Truth):
+        return "a condition"
+    if isinstance(value, Label):
+        return f"the label `{value.name}`"
+    if isinstance(value, Record):
+        return f"{'an input' if value.is_input else 'the outputs'} of `{value.network.name}`"
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.field.size} numbers"
+    if isinstance(value, Decision):
+        return f"a decision ({value.word})"
+    kind = "network" if isinstance(value.target, NetworkInfo) else "definition" if value.target else "function"
+    return f"a {kind}"
+
+
+def in_unit(unit: Unit | None) -> str:
+    return f" in [{unit}]" if unit is not None and unit.powers else " without a unit" if unit is not None else ""
