@@ -136,7 +136,7 @@ def encounters(choose: Callable[..., np.ndarray], *, count: int, seed: int) -> t
 
 
 def by_network(layers: Layers, tau: int, h: np.ndarray, v_own: np.ndarray, v_int: np.ndarray) -> np.ndarray:
-    x = (np.stack([h, v_own, v_int, np.full_like(h, tau)], axis=1) - MEAN) / SCALE
+    x = (np.stack([np.clip(h, -3000, 3000), v_own, v_int, np.full_like(h, tau)], axis=1) - MEAN) / SCALE
     return np.argmax(forward(layers, x), axis=1)
 
 

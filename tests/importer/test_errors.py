@@ -96,6 +96,21 @@ def test_malformed_models(name: str, tmp_path: Path) -> None:
     assert (error.code, text in error.message) == (code, True), error
 
 
+def test_damaged_names_and_types(tmp_path: Path) -> None:
+    model = build([node("Relu", "x", "y")], {"x": [1, 3]}, ["y"])
+    path = save(model, tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"Relu", b"Re\xfeu"))
+    assert failure(path).code == "E103"
+    model.graph.input[0].type.tensor_type.elem_type = 77
+    assert "element type 77" in failure(save(model, tmp_path)).message
+
+
+def test_an_output_without_elements_and_a_huge_input(tmp_path: Path) -> None:
+    stored = {"s": np.array([3]), "e": np.array([1])}
+    assert failure(save(build([node("Slice", "x s e", "y")], {"x": [4]}, ["y"], stored), tmp_path)).code == "E106"
+    assert failure(save(relu(x=[1, 1 << 40]), tmp_path)).code == "E115"
+
+
 def test_tensor_data_that_do_not_fit_the_shape(tmp_path: Path) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(GOOD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction as F
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,14 @@ network n = onnx("n.onnx") {
 """
 
 
-def lower_one(body: str, networks: dict[str, Network] | None = None, *, header: str = BLOCK, **params: str) -> Property:
+def lower_one(body: str, networks: dict[str, Network] | None = None, *, header: str = BLOCK) -> Property:
     text = f"{header}\nproperty p {{ {body} }}\n"
-    (prop,) = lower(parse(text, "t.nnspec"), networks or {"n": THREE}, params)
+    (prop,) = lower(parse(text, "t.nnspec"), networks or {"n": THREE}, {})
     return prop
 
 
-def violated(prop: Property, *x: int | F) -> bool:
-    point = [F(v) for v in x]
+def violated(prop: Property, *x: int | Fraction) -> bool:
+    point = [Fraction(v) for v in x]
     return holds(prop.query.violation, point, evaluate(prop.query.network, point))
 
 
@@ -69,11 +69,11 @@ def violated(prop: Property, *x: int | F) -> bool:
         ("0 < n(s).a <= 1", (0, 0), False),
         ("3 > n(s).c >= 1 != n(s).b", (1, 0), True),
         ("0.1 + 0.2 == 0.3", (0, 0), True),
-        ("n(s).a == 1/3", (F(1, 3), 0), True),
-        ("n(s).a == 0.3333333333333333", (F(1, 3), 0), False),
+        ("n(s).a == 1/3", (Fraction(1, 3), 0), True),
+        ("n(s).a == 0.3333333333333333", (Fraction(1, 3), 0), False),
     ],
 )
-def test_ties_and_strictness(claim: str, point: tuple[int | F, int | F], holds_there: bool) -> None:
+def test_ties_and_strictness(claim: str, point: tuple[int | Fraction, int | Fraction], holds_there: bool) -> None:
     assert violated(lower_one(f"forall s : n.input  assert {claim}"), *point) is not holds_there
     assert violated(lower_one(f"exists s : n.input  assert {claim}"), *point) is holds_there
 
@@ -106,21 +106,21 @@ def test_rows_are_in_raw_numbers() -> None:
     )
     query = prop.query
     assert query.network.digest == affine_network([[1.0]], [0.0]).digest
-    assert query.inputs == (Field("s.x", "ft", F(60261), F("19791.091")),)
-    assert query.outputs == (Field("n(s).y", "ft", F(-2), F(10)),)
+    assert query.inputs == (Field("s.x", "ft", Fraction(60261), Fraction("19791.091")),)
+    assert query.outputs == (Field("n(s).y", "ft", Fraction(-2), Fraction(10)),)
     (region,) = normal_form(query).regions
-    assert region.box.lower == ((0 - F("19791.091")) / 60261,)
-    assert region.box.upper == ((60760 - F("19791.091")) / 60261,)
+    assert region.box.lower == ((0 - Fraction("19791.091")) / 60261,)
+    assert region.box.upper == ((60760 - Fraction("19791.091")) / 60261,)
     # violated when -2 raw + 10 > 1500, that is 2 raw < -1490
     assert region.cases == ((Row.of({}, {0: 2}, -1490, strict=True),),)
-    assert query.copies[0].label == "n(s)" and query.copies[0].raw_inputs == (Affine(((0, F(1)),)),)
+    assert query.copies[0].label == "n(s)" and query.copies[0].raw_inputs == (Affine(((0, Fraction(1)),)),)
 
 
 def test_negative_input_slope_swaps_the_box() -> None:
     header = 'network n = onnx("n") { input x in [0, 3] raw = 1 - value  output y }'
     prop = lower_one("forall s : n.input  assert n(s).y <= 1", {"n": affine_network([[1.0]], [0.0])}, header=header)
     (region,) = normal_form(prop.query).regions
-    assert (region.box.lower, region.box.upper) == ((F(-2),), (F(1),))
+    assert (region.box.lower, region.box.upper) == ((Fraction(-2),), (Fraction(1),))
 
 
 def test_derived_units_convert() -> None:
@@ -131,17 +131,21 @@ def test_derived_units_convert() -> None:
     net = affine_network([[1.0]], [0.0])
     prop = lower_one("forall s : n.input  assume s.v >= 5[m/s]  assert n(s).d < 1500[m]", {"n": net}, header=header)
     (region,) = normal_form(prop.query).regions
-    assert (region.box.lower, region.box.upper) == ((F(18),), (F(36),))
-    assert not violated(prop, F("1.4999")) and violated(prop, F("1.5"))
+    assert (region.box.lower, region.box.upper) == ((Fraction(18),), (Fraction(36),))
+    assert not violated(prop, Fraction("1.4999")) and violated(prop, Fraction("1.5"))
     assert prop.query.inputs[0].unit == "km/h"
 
 
 def test_params_override_exactly() -> None:
     header = "unit m  unit km = 1000[m]\nparam eps [m] in [0, 3000] = 1/2\n" + BLOCK
     claim = "forall s : n.input  assert n(s).a * 1[m] <= eps"
-    for text, value in (("", F(1, 2)), ("1/100", F(1, 100)), ("0.3", F(3, 10)), ("2e-2", F(1, 50)), ("2 km", F(2000)),
-                        ("2[km]", F(2000)), ("5 m", F(5))):  # fmt: skip
-        prop = lower_one(claim, header=header, **({"eps": text} if text else {}))
+    overrides = {
+        "": Fraction(1, 2), "1/100": Fraction(1, 100), "0.3": Fraction(3, 10), "2e-2": Fraction(1, 50),
+        "2 km": Fraction(2000), "2[km]": Fraction(2000), "5 m": Fraction(5),
+    }  # fmt: skip
+    for text, value in overrides.items():
+        given = {"eps": text} if text else {}
+        (prop,) = lower(parse(f"{header}\nproperty p {{ {claim} }}", "t.nnspec"), {"n": THREE}, given)
         assert prop.query.violation == Row.of({}, {0: -1}, -value, strict=True)
 
 
@@ -154,8 +158,8 @@ def test_two_copies_share_their_model() -> None:
     assert [f.name for f in query.inputs] == ["s.x", "s.y", "t.x", "t.y"]
     assert [f.name for f in query.outputs] == [f"n({v}).{k}" for v in "st" for k in "abc"]
     assert [(c.label, c.model, c.first_output) for c in query.copies] == [("n(s)", "n", 0), ("n(t)", "n", 3)]
-    assert query.copies[1].raw_inputs == (Affine(((2, F(1)),)), Affine(((3, F(1)),)))
-    assert evaluate(query.network, [F(k) for k in (1, 2, 3, 4)]) == tuple(map(F, (1, 2, 3, 3, 4, 7)))
+    assert query.copies[1].raw_inputs == (Affine(((2, Fraction(1)),)), Affine(((3, Fraction(1)),)))
+    assert evaluate(query.network, [Fraction(k) for k in (1, 2, 3, 4)]) == tuple(map(Fraction, (1, 2, 3, 3, 4, 7)))
 
 
 def test_one_copy_per_distinct_application() -> None:
@@ -173,12 +177,12 @@ def test_different_normalisations_share_physical_variables() -> None:
     nets = {"f": affine_network([[1.0]], [0.0]), "g": affine_network([[1.0]], [0.0])}
     query = lower_one("forall s : f.input  assert f(s).y <= g(s).y", nets, header=header).query
     assert query.inputs == (Field("s.x"),)
-    assert evaluate(query.network, [F(1, 3)]) == (F(1, 6), F(0))
-    assert query.copies[1].raw_inputs == (Affine(((0, F(3)),), F(-1)),)
+    assert evaluate(query.network, [Fraction(1, 3)]) == (Fraction(1, 6), Fraction(0))
+    assert query.copies[1].raw_inputs == (Affine(((0, Fraction(3)),), Fraction(-1)),)
     (region,) = normal_form(query).regions
-    assert (region.box.lower, region.box.upper) == ((F(0),), (F(2),))  # of the variable's own domain
+    assert (region.box.lower, region.box.upper) == ((Fraction(0),), (Fraction(2),))  # of the variable's own domain
     alone = lower_one("forall s : f.input  assert g(s).y <= 1", nets, header=header).query
-    assert alone.inputs == (Field("s.x", None, F(1, 3), F(1, 3)),)  # searched in the raw space of g
+    assert alone.inputs == (Field("s.x", None, Fraction(1, 3), Fraction(1, 3)),)  # searched in the raw space of g
 
 
 def test_several_ports() -> None:
@@ -188,7 +192,7 @@ def test_several_ports() -> None:
     assert [f.name for f in prop.query.inputs] == ["s.k", "s.v[0]", "s.v[1]"]
     assert [f.name for f in prop.query.outputs] == ["h(s).p[0]", "h(s).p[1]", "h(s).q"]
     twice = lower_one("forall s, t : h.input  assert h(s).q <= h(t).q", {"h": net}, header=header).query
-    x = [F(k, 3) for k in range(6)]
+    x = [Fraction(k, 3) for k in range(6)]
     assert evaluate(twice.network, x) == evaluate(net, x[:3]) + evaluate(net, x[3:])
 
 
@@ -219,7 +223,7 @@ def test_attributes_title_and_origin() -> None:
 def test_suspicious_normalisation_warns() -> None:
     header = 'network n = onnx("n") { input x in [0, 60760] raw = value / 2  input y in [0, 1]  output a, b, c }'
     (warning,) = lower_one("forall s : n.input  assert n(s).a <= 1", header=header).warnings
-    assert warning.startswith("t.nnspec:1:32: input `x` of `n` reaches the raw value 30380")
+    assert warning.startswith("t.nnspec:1:31: input `x` of `n` reaches the raw value 30380")
     assert not lower_one("forall s : n.input  assert n(s).a <= 1").warnings
 
 
@@ -228,7 +232,7 @@ def test_windows_line_ends_and_byte_order_mark() -> None:
     with pytest.raises(SpecError) as caught:
         lower(parse(text, "t.nnspec"), {"n": THREE}, {})
     place = caught.value.place
-    assert place is not None and (place.line, place.column, place.source) == (8, 20, " assert n(s).a <= 1[m]")
+    assert place is not None and (place.line, place.column, place.source) == (8, 21, " assert n(s).a <= 1[m]")
 
 
 # --- the design's examples ---------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def compress(plan: FloatPlan, enclosure: Enclosure, rows: np.ndarray) -> Compres
     last = len(plan.blocks) - 1
     unstable = [
         block.relu & (low[0] < 0) & (high[0] > 0)
-        for block, low, high in zip(plan.blocks[:last], enclosure.lower, enclosure.upper)
+        for block, low, high in zip(plan.blocks[:last], enclosure.lower[:last], enclosure.upper[:last], strict=True)
     ]
     counts = [int(u.sum()) for u in unstable]
     total, inputs = sum(counts), int(enclosure.inputs[0].shape[1])

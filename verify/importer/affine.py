@@ -203,7 +203,9 @@ def _transposed_shape(
         wanted = [spatial[i] * strides[i] for i in range(axes)]
     if wanted:
         spare = [full[i] - wanted[i] for i in range(axes)]
-        begin = [max(0, s) - max(0, s) // 2 if auto != "SAME_UPPER" else max(0, s) // 2 for s in spare]
+        if min(spare) < 0:  # runtimes disagree on where the extra elements go
+            raise UnsupportedError("an output larger than its windows reach", "state pads and output_padding instead")
+        begin = [s // 2 if auto == "SAME_UPPER" else s - s // 2 for s in spare]
         return begin, wanted
     if auto == "VALID":
         pads = [0] * (2 * axes)

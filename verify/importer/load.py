@@ -11,7 +11,7 @@ import onnx
 
 from verify.core.network import Network, Port
 from verify.errors import ModelError
-from verify.importer.arithmetic import Array
+from verify.importer.arithmetic import Array, Ints
 from verify.importer.assemble import Output, assemble
 from verify.importer.fold import constant_node, fold
 from verify.importer.graph import Builder, Node, Tensor, UnsupportedError, Value, malformed
@@ -74,14 +74,17 @@ def unsupported_error(file: str, nodes: Sequence[Unsupported]) -> ModelError:
 def lower(source: ModelFile, *, outputs: Sequence[str] | None = None) -> Lowered:
     """Lower a parsed model; unsupported nodes are collected, not raised.  Raises ModelError for malformed ones."""
     wiring = read_wiring(source, outputs)
-    work = _Import(source, wiring)
-    for index in wiring.order:
-        work.run(index)
-    if work.unsupported:
-        return Lowered(source, wiring.inputs, None, tuple(work.unsupported))
-    ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in wiring.outputs]
-    network = assemble(wiring.inputs, ends, work.build)
-    return Lowered(source, wiring.inputs, network, ())
+    try:
+        work = _Import(source, wiring)
+        for index in wiring.order:
+            work.run(index)
+        if work.unsupported:
+            return Lowered(source, wiring.inputs, None, tuple(work.unsupported))
+        ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in wiring.outputs]
+        return Lowered(source, wiring.inputs, assemble(wiring.inputs, ends, work.build), ())
+    except MemoryError:
+        message = f"{source.name}: the model is too large for this machine's memory"
+        raise ModelError("E115", message, fix="use a smaller model") from None
 
 
 class _Import:
@@ -114,9 +117,6 @@ class _Import:
             results = None
         except (ValueError, IndexError, TypeError, KeyError, ArithmeticError) as problem:
             raise malformed(node, str(problem) or type(problem).__name__) from problem
-        except MemoryError:
-            message = f"{node}: too large for this machine's memory"
-            raise ModelError("E115", message, fix="use a smaller model") from None
         if results is None:
             self.broken.update(name for name in proto.output if name)
             return
@@ -168,12 +168,16 @@ class _Import:
                 raise ModelError("E107", f"{self.source.name}: tensor {name!r} holds {what} values", fix=fix)
             self.finite.add(name)
 
-    def output_ids(self, name: str) -> Any:
+    def output_ids(self, name: str) -> Ints:
         """The ids of an output tensor."""
         node = Node(name, "output", self.source.opset, {}, 1)
         value = self.value(name, node)
-        assert value is not None
-        return self.build.ids(value)
+        if value is None or 0 in value.shape:
+            raise malformed(node, "the output has no elements")
+        try:
+            return self.build.ids(value)
+        except UnsupportedError as problem:
+            raise malformed(node, problem.reason) from None
 
 
 def _attributes(proto: onnx.NodeProto) -> Mapping[str, Any]:

@@ -66,6 +66,8 @@ def read_model(path: FilePath) -> ModelFile:
         raise ModelError("E103", f"{name!r} is not an ONNX file, or is truncated", fix=EXPORT_AGAIN) from None
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         raise ModelError("E103", f"{name!r} holds no ONNX graph", fix=EXPORT_AGAIN)
+    if not _is_text(proto):
+        raise ModelError("E103", f"{name!r} is damaged: a name in it is no UTF-8 text", fix=EXPORT_AGAIN)
     opset = _opset(name, proto)
     if proto.functions:
         proto = _inlined(name, proto)
@@ -73,6 +75,18 @@ def read_model(path: FilePath) -> ModelFile:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_external(tensor, Path(path))
     return ModelFile(Path(path), name, digest, proto, opset)
+
+
+def _is_text(proto: onnx.ModelProto) -> bool:
+    """Damaged strings come out of protobuf as bytes."""
+    graph = proto.graph
+    named = [*graph.initializer, *graph.input, *graph.output, *graph.node]
+    names = [item.name for item in named] + [proto.producer_name, proto.producer_version]
+    for node in graph.node:
+        names += [node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+    for info in graph.input:
+        names += [dim.dim_param for dim in info.type.tensor_type.shape.dim]
+    return all(isinstance(name, str) for name in names)
 
 
 def _opset(name: str, proto: onnx.ModelProto) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from verify.importer.arithmetic import Ints
-from verify.importer.graph import Node, malformed
+from verify.importer.graph import Node, UnsupportedError, malformed
 
 
 def resolve_padding(
@@ -30,7 +30,10 @@ def resolve_padding(
     result = []
     for i in range(axes):
         out = -(-spatial[i] // strides[i])
-        spare = max(0, (out - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - spatial[i])
+        spare = (out - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - spatial[i]
+        if spare < 0 and node.op.endswith("Pool"):  # runtimes disagree: some shift the windows, some fail
+            raise UnsupportedError(f"auto_pad {auto} with a stride above the window", "state pads instead of auto_pad")
+        spare = max(0, spare)
         result.append((spare // 2, spare - spare // 2) if auto == "SAME_UPPER" else (spare - spare // 2, spare // 2))
     return result
 

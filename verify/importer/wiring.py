@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from verify.core.network import Port
 from verify.errors import ModelError
 from verify.importer.read import ModelFile, to_array
 
+MOST_ELEMENTS = 1 << 28  # of one input; a guard against damaged shapes
 ELEMENT_TYPES: Mapping[int, str] = {1: "float32", 11: "float64"}  # TensorProto.FLOAT, TensorProto.DOUBLE
 
 
@@ -90,7 +92,8 @@ def _inputs(source: ModelFile, stored: Mapping[str, onnx.TensorProto]) -> tuple[
 def _element_type(source: ModelFile, info: onnx.ValueInfoProto, what: str) -> str:
     kind = info.type.tensor_type.elem_type if info.type.HasField("tensor_type") else 0
     if kind not in ELEMENT_TYPES:
-        name = onnx.TensorProto.DataType.Name(kind).lower() if info.type.HasField("tensor_type") else "no tensor"
+        known = {number: label.lower() for label, number in onnx.TensorProto.DataType.items()}
+        name = known.get(kind, str(kind)) if info.type.HasField("tensor_type") else "no tensor"
         raise ModelError(
             "E110",
             f"{source.name}: {what} {info.name!r} has element type {name}; float (float32) or double is needed",
@@ -111,6 +114,8 @@ def _fixed_shape(source: ModelFile, info: onnx.ValueInfoProto) -> tuple[int, ...
             label = dim.dim_param or "?"
             message = f"{source.name}: axis {axis} ({label}) of input {info.name!r} is dynamic; only the first may be"
             raise ModelError("E109", message, fix="export the model with that axis fixed; only a batch axis may vary")
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise ModelError("E115", f"{source.name}: input {info.name!r} has shape {shape}", fix="use a smaller model")
     return tuple(shape)
 
 

@@ -99,7 +99,7 @@ def bound(problem: Problem, batch: Batch, stop: Callable[[], bool]) -> tuple[flo
     lowest = np.maximum(linear.bound, interval)
     violated = (lowest > 0.0) | (problem.strict[rows] & (lowest >= 0.0))
     in_cases: Mask = np.take_along_axis(violated, positions.reshape(len(batch), -1), axis=1).reshape(positions.shape)
-    closed = in_cases.any(axis=2).all(axis=1)
+    closed: Mask = np.all(np.any(in_cases, axis=2), axis=1)
     share = float(batch.share[closed].sum())
     still = np.nonzero(~closed)[0]
     if not len(still):
@@ -208,7 +208,7 @@ def split(found: Open, chosen: Indices) -> Batch:
 def wants_judge(problem: Problem, found: Open) -> Mask:
     """Which open boxes the exact judge should see: affine ones, near ties, and those that cannot be split."""
     few = found.unstable <= JUDGE_UNSTABLE
-    stuck: Mask = ~splittable(found.batch).any(axis=1)
+    stuck: Mask = ~np.any(splittable(found.batch), axis=1)
     wanted: Mask = (found.unstable == 0) | (few & found.tie) | stuck
     weights = sum(len(t.matrix.values) for b in problem.network.blocks for t in b.terms)
     return wanted if weights <= MAX_JUDGED_WEIGHTS else stuck

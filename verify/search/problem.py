@@ -12,7 +12,7 @@ from verify.bounds.rounding import float_above, float_below
 from verify.core.exact import Numbers
 from verify.core.floats import FloatPlan, Floats
 from verify.core.network import Block, Matrix, Network, Term
-from verify.core.normal_form import NormalForm, Region
+from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 
 
@@ -55,11 +55,11 @@ class Problem:
     _positions: npt.NDArray[np.int64] = None  # type: ignore[assignment]
 
 
-def build_problem(query: Query, form: NormalForm) -> Problem:
-    """Append the rows of `form` to the query's network.  Needs: every case of every region has at least one row."""
+def build_problem(query: Query, regions: tuple[Region, ...]) -> Problem:
+    """Append the rows of `regions` to the query's network.  Needs: every case of every region has at least one row."""
     numbers: dict[Row, int] = {}
     table: list[list[list[int]]] = []
-    for region in form.regions:
+    for region in regions:
         cases = []
         for case in region.cases:
             cases.append([numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)])
@@ -74,12 +74,12 @@ def build_problem(query: Query, form: NormalForm) -> Problem:
     network = append_rows(query.network, rows)
     return Problem(
         query=query,
-        regions=form.regions,
+        regions=regions,
         network=network,
         rows=rows,
         plan=FloatPlan(network),
-        lower=np.array([[float_below(v) for v in r.box.lower] for r in form.regions]),
-        upper=np.array([[float_above(v) for v in r.box.upper] for r in form.regions]),
+        lower=np.array([[float_below(v) for v in r.box.lower] for r in regions]),
+        upper=np.array([[float_above(v) for v in r.box.upper] for r in regions]),
         case_rows=np.array(padded, dtype=np.int64).reshape(len(table), widest, longest),
         strict=np.array([r.strict for r in rows], dtype=np.bool_),
     )

@@ -1,6 +1,6 @@
 """Where things are in the two flat arrays that the compiled search works on (integers P, floats F).
 
-P begins with the header below; entries named *_AT in comments are offsets into F unless said otherwise.
+P begins with the header below.
 """
 
 from __future__ import annotations
@@ -24,18 +24,15 @@ from __future__ import annotations
     DEPTH_LIMIT,  # a box split so often goes to the exact judge
     ARENA,  # F offset: systems
     ARENA_SIZE,
-    SYSTEM,  # unused by the compiled code: F offset of the root system, relative to ARENA
-    TOP,  # floats of the arena in use by the root
-    UNSTABLE,  # of the root
     WIDEST,  # largest number of unstable ReLUs
     SCRATCH,  # F offset
     TINY,  # F offset: underflow allowance
     CLOSED_SHARE,  # F offset
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
-    SHARE,  # unused
+    JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     HEADER,  # length of this header
-) = range(30)
+) = range(27)
 
 DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns

@@ -7,15 +7,18 @@ The object is specific to source, versions and processor, all of which are in it
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
 
@@ -46,12 +49,14 @@ def object_path() -> Path:
 
 def compile_object() -> tuple[bytes, str]:
     """Compile `tree.entry`: (object code, symbol)."""
-    from numba import njit, types
+    from numba import njit
+    from numba.core import types
 
     from verify.search.compiled.tree import entry
 
-    signature = types.int64(types.CPointer(types.int64), types.CPointer(types.float64))
-    function = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
+    numeric: Any = types
+    signature = numeric.int64(numeric.CPointer(numeric.int64), numeric.CPointer(numeric.float64))
+    function: Any = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
     (overload,) = function.overloads.values()
     code = bytes(overload.library._get_compiled_object())
     return code, str(overload.fndesc.llvm_func_name)
@@ -117,5 +122,51 @@ def cached() -> Explore | None:
     return link(data)
 
 
+class Compiler:
+    """The compiled search, or its making: linked from the cache, else compiled in a process of its own.
+
+    That process dies with this one and writes the cache file whole or not at all.
+    """
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.explore: Explore | None = None
+        self.available = wanted
+        if wanted:
+            self.explore = cached()
+            if self.explore is None:
+                self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "verify.search.compiled.machine", str(os.getpid())]
+        nowhere = subprocess.DEVNULL
+        try:
+            self.process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+            atexit.register(self.close)
+        except OSError:
+            self.available = False
+
+    def ready(self) -> Explore | None:
+        """The compiled search once it can be had; None while it is being compiled, or for good if it cannot be."""
+        if self.explore is None and self.process is not None and self.process.poll() is not None:
+            self.process = None
+            self.explore = cached()
+        return self.explore
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def _die_with(parent: int) -> None:
+    """Ask Linux to end this process with its parent; elsewhere a compilation of some seconds may outlive it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+        if os.getppid() != parent:
+            sys.exit(1)
+
+
 if __name__ == "__main__":
+    _die_with(int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid())
     store()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import numpy.typing as npt
 
@@ -56,7 +54,7 @@ class Session:
         P[layout.TINY] = P[layout.SCRATCH] + scratch
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
-        P[layout.WIDEST], P[layout.UNSTABLE], P[layout.DEPTH_LIMIT] = unstable, unstable, DEPTH_LIMIT
+        P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.JUDGE_BELOW] = unstable, DEPTH_LIMIT, -1
         P[header : header + cases.size] = cases.ravel()
         P[header + cases.size : header + cases.size + count] = strict
         self._write_root(system, box)
@@ -64,8 +62,17 @@ class Session:
     @staticmethod
     def _scratch_size(d: int, unstable: int, count: int) -> int:
         return (
-            3 * d + 2 * unstable + 4 * unstable + unstable * d + (unstable + count) + (unstable + d) + 2
-            + count * (d + 1) + 3 * count + count * unstable + (unstable + d)
+            3 * d
+            + 2 * unstable
+            + 4 * unstable
+            + unstable * d
+            + (unstable + count)
+            + (unstable + d)
+            + 2
+            + count * (d + 1)
+            + 3 * count
+            + count * unstable
+            + (unstable + d)
         )
 
     def _write_root(self, system: CompressedSystem, box: tuple[Floats, Floats]) -> None:
@@ -87,6 +94,10 @@ class Session:
         self.integers[layout.BOX_LIMIT] = boxes
         return self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
 
+    def judge_below(self, unstable: int) -> None:
+        """Hand every open box with at most so many unstable ReLUs to the exact judge (-1: only near ties)."""
+        self.integers[layout.JUDGE_BELOW] = unstable
+
     @property
     def settled(self) -> float:
         """Share of the box that is closed."""
@@ -103,7 +114,8 @@ class Session:
     def candidate(self) -> Floats:
         """The point found, after CANDIDATE."""
         at, d = self.integers[layout.POINT], self.integers[layout.INPUTS]
-        return self.floats[at : at + d].copy()
+        point: Floats = self.floats[at : at + d].copy()
+        return point
 
     def leaf(self) -> tuple[Floats, Floats, float]:
         """The box for the exact judge and its share, after LEAF."""
@@ -111,11 +123,16 @@ class Session:
         low, high = self.floats[at + d : at + 2 * d], self.floats[at + 2 * d : at + 3 * d]
         return low.copy(), high.copy(), float(self.floats[at + 3 * d])
 
+    def drop(self) -> tuple[Floats, Floats, float]:
+        """Take the top box off the stack, after FULL: its bounds and share."""
+        self.integers[layout.DEPTH] -= 1
+        d = int(self.integers[layout.INPUTS])
+        at = int(self.integers[layout.FRAMES] + self.integers[layout.DEPTH] * self.integers[layout.FRAME_FLOATS])
+        low, high = self.floats[at : at + d], self.floats[at + d : at + 2 * d]
+        return low.copy(), high.copy(), float(self.floats[at + 2 * d])
+
 
 def usable(system: CompressedSystem) -> bool:
     """Whether every number of a system is finite, as the compiled search needs."""
     arrays = (system.matrix, system.constant, system.error, system.magnitude, system.lower, system.upper)
     return all(bool(np.isfinite(a).all()) for a in arrays)
-
-
-_ = Fraction

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import carray, njit
+import numba
 
 from verify.search.compiled.layout import (
     ARENA,
@@ -38,11 +38,12 @@ from verify.search.compiled.layout import (
     DONE,
     FRAME_FLOATS,
     FRAME_INTS,
-    FRAMES,
     FRAME_LIMIT,
+    FRAMES,
     FULL,
     INPUTS,
     INT_FRAMES,
+    JUDGE_BELOW,
     LEAF,
     OUT_OF_BOXES,
     POINT,
@@ -60,7 +61,7 @@ TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
 ACTIVE, INACTIVE, SHAKY = 1, 2, 0
 
-compiled: Any = njit(error_model="numpy", boundscheck=False, nogil=True)
+compiled: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True)
 
 
 @compiled
@@ -229,8 +230,9 @@ def bound_rows(F, P, system, d, unstable, rows, mask, forms, row_bounds, sensiti
             if m > 0 and r == P[P[CASE_ROWS] + c * length]:
                 continue  # padding
             if F[row_bounds + 3 * r + 2] == 0.0:
-                bound = backward(F, system, d, unstable, rows, unstable + r, unstable, 1.0, at, tiny,
-                                 sensitivities + r * unstable)
+                bound = backward(
+                    F, system, d, unstable, rows, unstable + r, unstable, 1.0, at, tiny, sensitivities + r * unstable
+                )
                 F[row_bounds + 3 * r] = bound
                 F[row_bounds + 3 * r + 1] = F[at[3] + 1]
                 F[row_bounds + 3 * r + 2] = 1.0
@@ -323,8 +325,9 @@ def choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, h
             if F[relaxations + 4 * j] == SHAKY:
                 t = abs(F[sensitivities + row * unstable + j])
                 if t > 0.0:
-                    l, h = F[lows + j], F[highs + j]
-                    score += t * (-l) * h / ((h - l) * (h - l)) * abs(F[slopes + j * d + k])
+                    bottom, top = F[lows + j], F[highs + j]
+                    reach = top - bottom
+                    score += t * (-bottom / reach) * (top / reach) * abs(F[slopes + j * d + k])
         score = score * (high - low) + 1e-12 * (high - low)
         if score > best:
             best, choice = score, k
@@ -397,8 +400,9 @@ def explore(P, F):
             still = 0
             if fixed < 0:
                 break
-            still, row, slack = bound_rows(F, P, system, d, unstable, rows, mask, forms, row_bounds, sensitivities,
-                                           at, tiny)
+            still, row, slack = bound_rows(
+                F, P, system, d, unstable, rows, mask, forms, row_bounds, sensitivities, at, tiny
+            )
             if still != 1:
                 break
             kept = clip(F, P, d, mask, forms, box)
@@ -424,7 +428,7 @@ def explore(P, F):
         near_tie = slack > -TIE * (F[row_bounds + 3 * row + 1] + 2.0**-1000)
         axis = choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, highs, slopes, box)
         left = unstable - fixed
-        if axis < 0 or depth >= P[DEPTH_LIMIT] or (near_tie and left <= JUDGE_UNSTABLE):
+        if axis < 0 or depth >= P[DEPTH_LIMIT] or left <= P[JUDGE_BELOW] or (near_tie and left <= JUDGE_UNSTABLE):
             for k in range(2 * d):
                 F[P[POINT] + d + k] = F[box + k]
             F[P[POINT] + 3 * d] = share
@@ -448,16 +452,31 @@ def explore(P, F):
             upper_half = (half == 1) == upper_first
             F[box + axis] = middle if upper_half else low
             F[box + d + axis] = high if upper_half else middle
-            push(F, P, frame + half, box, d, system, left, top, depth + 1, 0.5 * share, mask, lows, highs,
-                 relaxations, unstable)
+            push(
+                F,
+                P,
+                frame + half,
+                box,
+                d,
+                system,
+                left,
+                top,
+                depth + 1,
+                0.5 * share,
+                mask,
+                lows,
+                highs,
+                relaxations,
+                unstable,
+            )
         P[DEPTH] = frame + 2
         if found:
             return CANDIDATE
     return DONE
 
 
-def entry(ints, floats):  # type: ignore[no-untyped-def]
+def entry(ints, floats):
     """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
-    P = carray(ints, (ints[0],))
-    F = carray(floats, (ints[1],))
+    P = numba.carray(ints, (ints[0],))
+    F = numba.carray(floats, (ints[1],))
     return explore(P, F)

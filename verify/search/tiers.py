@@ -1,0 +1,247 @@
+"""The tiers of the search: attack, one bound pass, then depth-first splitting (compiled as soon as it can be).
+
+What attack or one pass of bounds settles never waits for compiled code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from verify.bounds.backward import propagate
+from verify.bounds.compressed import compress
+from verify.core.floats import Floats
+from verify.core.normal_form import Region
+from verify.core.verdict import Decision, Evidence
+from verify.search.attack import Attack, Point, is_solution
+from verify.search.branch import (
+    JUDGE_SECONDS,
+    JUDGE_UNSTABLE,
+    Batch,
+    Frontier,
+    Open,
+    ask_judge,
+    bound,
+    split,
+    take,
+    wants_judge,
+)
+from verify.search.compiled import layout
+from verify.search.compiled.machine import Compiler, Explore
+from verify.search.compiled.session import Session, usable
+from verify.search.problem import Problem, build_problem
+from verify.search.run import Run
+
+ATTACK_WORK = 4e8  # multiplications of the first attack round, about
+ATTACK_POINTS = (64, 1024)
+ATTACK_STEPS = 20
+ATTACK_EVERY = 32  # batches between attack rounds, doubling
+FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
+CHUNK_SECONDS = 0.1
+SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
+MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
+
+
+class Search:
+    """One search over all regions of a problem."""
+
+    def __init__(self, run: Run, problem: Problem, seed: int) -> None:
+        self.run, self.problem = run, problem
+        self.attack = Attack(problem, seed)
+        self.frontier = Frontier(problem)
+        self.postponed: list[Batch] = []  # leaves the judge could not settle in its short time
+        weights = sum(t.matrix.rows * t.matrix.columns for b in problem.plan.blocks for t in b.terms)
+        self.attack_points = int(np.clip(ATTACK_WORK / (8 * ATTACK_STEPS * max(1, weights)), *ATTACK_POINTS))
+        self.found: Point | None = None
+        self.compiler = Compiler(wanted=False)
+
+    def decide(self) -> Decision:
+        if self.falsify(1) or self.bound_roots() or self.split_until_compiled():
+            assert self.found is not None
+            return self.run.sat(self.found)
+        explore = self.compiler.ready()
+        if explore is not None and self.explore_compiled(explore):
+            assert self.found is not None
+            return self.run.sat(self.found)
+        if self.frontier.stack or (self.postponed and self.retry_postponed()):
+            if self.found is not None:
+                return self.run.sat(self.found)
+            return self.run.undecided(self.frontier.settled)
+        return self.run.unsat()
+
+    def accept(self, points: Iterator[Point]) -> bool:
+        """Take exact solutions; true when one of them ends the search."""
+        self.found = self.run.accept(points)
+        return self.found is not None
+
+    def falsify(self, scale: int) -> bool:
+        """One attack round, `scale` times the usual size."""
+        self.run.report("attack", self.frontier.settled, len(self.frontier))
+        rounds = self.attack.run(count=scale * self.attack_points, steps=scale * ATTACK_STEPS, stop=self.run.stop)
+        done = self.accept(rounds)
+        self.run.attack_points = self.attack.points
+        return done
+
+    def visit(self, batch: Batch) -> Open | None:
+        """Bound one batch; returns what stays open after trying its corners (self.found may be set)."""
+        self.run.subproblems += len(batch)
+        share, remaining = bound(self.problem, batch, self.run.stop)
+        self.frontier.settle(share)
+        self.run.report("splitting", self.frontier.settled, len(self.frontier))
+        if remaining is not None:
+            self.accept(self.attack.candidates(remaining.corner, remaining.batch.region))
+        return remaining
+
+    def bound_roots(self) -> bool:
+        """One bound pass over every region; open ones stay on the frontier, small ones go to the judge."""
+        roots, self.frontier.stack = self.frontier.stack, []
+        while roots:
+            if self.run.stop():
+                self.frontier.stack += roots
+                return False
+            remaining = self.visit(roots.pop())
+            if self.found is not None:
+                return True
+            small = problem_is_small(self.problem)
+            if remaining is not None and self.judge_leaves(remaining, everything=small):
+                return True
+        self.compiler = Compiler(wanted=bool(self.frontier.stack))
+        return False
+
+    def split_until_compiled(self) -> bool:
+        """Split with NumPy while the compiled search is not there yet; once it is, it starts over from the roots."""
+        roots, settled, batches, next_attack = list(self.frontier.stack), self.frontier.settled, 0, ATTACK_EVERY
+        while self.frontier.stack and not self.run.stop() and self.compiler.ready() is None:
+            remaining = self.visit(self.frontier.pop())
+            if self.found is not None:
+                return True
+            if remaining is not None and self.judge_leaves(remaining, halve=True):
+                return True
+            batches += 1
+            if batches >= next_attack:
+                next_attack = 2 * batches
+                if self.falsify(2):
+                    return True
+        if batches and self.frontier.stack and self.compiler.ready() is not None:
+            self.frontier.stack, self.frontier.settled = roots, settled
+        return False
+
+    def judge_leaves(self, remaining: Open, *, halve: bool = False, everything: bool = False) -> bool:
+        """Put suitable boxes before Z3; the others go back on the frontier, halved or whole."""
+        keep = np.ones(len(remaining.batch), dtype=np.bool_)
+        wanted = wants_judge(self.problem, remaining)
+        if everything or self.run.solver_calls > MANY_TIES:
+            wanted = wanted | (remaining.unstable <= JUDGE_UNSTABLE)
+        for number in np.nonzero(wanted)[0]:
+            if self.run.stop():
+                break
+            keep[number] = not self.judged(remaining, int(number), JUDGE_SECONDS)
+            if self.found is not None:
+                return True
+        chosen = np.nonzero(keep)[0]
+        if len(chosen):
+            self.frontier.push(split(remaining, chosen) if halve else take(remaining.batch, chosen))
+        return False
+
+    def judged(self, remaining: Open, number: int, seconds: float) -> bool:
+        """Ask Z3 about one box; true when that settles it (self.found is set when it holds a solution)."""
+        self.run.solver_calls += 1
+        verdict = ask_judge(self.problem, remaining, number, min(seconds, max(0.01, self.run.budget.remaining())))
+        if verdict.answer == "unsat":
+            self.run.evidence = Evidence.SOLVER
+            self.frontier.settle(float(remaining.batch.share[number]))
+            return True
+        if verdict.answer == "sat":
+            region = self.problem.regions[int(remaining.batch.region[number])]
+            if not is_solution(self.problem.query, region, verdict.x):
+                raise AssertionError("the solver's point does not satisfy the query")
+            self.accept(iter([verdict.x]))
+        return False
+
+    def explore_compiled(self, explore: Explore) -> bool:
+        """Decide every box on the frontier with the compiled search."""
+        while self.frontier.stack and not self.run.stop():
+            batch = self.frontier.pop()
+            for number in range(len(batch)):
+                if self.explore_box(explore, take(batch, np.array([number]))):
+                    return True
+        return False
+
+    def explore_box(self, explore: Explore, batch: Batch) -> bool:
+        """Search one box to the end, or put it back on the frontier when the budget ends first."""
+        problem, share = self.problem, float(batch.share[0])
+        enclosure = propagate(
+            problem.plan, (batch.lower, batch.upper), problem.row_block, batch.inherited, self.run.stop
+        )
+        cases = problem.case_rows[int(batch.region[0])]
+        rows = np.unique(cases)
+        system = compress(problem.plan, enclosure, rows)
+        if self.run.stop() or not usable(system):
+            self.frontier.push(batch)
+            return False
+        places = np.unique(np.searchsorted(rows, cases), axis=0)
+        session = Session(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
+        session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
+        base, boxes, next_attack = self.frontier.settled, FIRST_BOXES, 4 * FIRST_BOXES
+        while True:
+            before, start = session.visited, self.run.budget.clock()
+            status = session.run(boxes)
+            self.run.subproblems += session.visited - before
+            self.frontier.settled = min(1.0, base + share * session.settled)
+            self.run.report("splitting", self.frontier.settled, session.open)
+            if status == layout.DONE:
+                return False
+            if status == layout.CANDIDATE and self.accept(
+                self.attack.candidates(session.candidate()[None], batch.region)
+            ):
+                return True
+            if status in (layout.LEAF, layout.FULL):
+                low, high, part = session.leaf() if status == layout.LEAF else session.drop()
+                if self.settle_leaf(explore, batch, (low, high), share * part, judge=status == layout.LEAF):
+                    return True
+                base = self.frontier.settled - share * session.settled
+                session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
+            if self.run.stop():
+                self.frontier.push(batch)
+                return False
+            if status == layout.OUT_OF_BOXES:
+                if self.run.budget.clock() - start < CHUNK_SECONDS:
+                    boxes = min(2 * boxes, MOST_BOXES)
+                if session.visited > next_attack:
+                    next_attack = 4 * session.visited
+                    if self.falsify(2):
+                        return True
+
+    def settle_leaf(
+        self, explore: Explore, parent: Batch, box: tuple[Floats, Floats], share: float, *, judge: bool
+    ) -> bool:
+        """A box the compiled search hands back: to the judge, or (out of memory there) to a fresh session."""
+        leaf = Batch(box[0][None], box[1][None], parent.region, np.array([share]), parent.inherited)
+        if not judge:
+            return self.explore_box(explore, leaf)
+        _, remaining = bound(self.problem, leaf, self.run.stop)
+        if remaining is None:
+            self.frontier.settle(share)
+        elif not self.judged(remaining, 0, JUDGE_SECONDS) and self.found is None:
+            self.postponed.append(leaf)
+        return self.found is not None
+
+    def retry_postponed(self) -> bool:
+        """Give the judge the rest of the time for leaves it could not settle; true when the search stays open."""
+        while self.postponed and not self.run.stop():
+            leaf = self.postponed.pop()
+            _, remaining = bound(self.problem, leaf, self.run.stop)
+            if remaining is not None and not self.judged(remaining, 0, self.run.budget.remaining()):
+                return True
+        return bool(self.postponed)
+
+
+def problem_is_small(problem: Problem) -> bool:
+    """Whether Z3 decides a region of few unstable ReLUs sooner than splitting would."""
+    return sum(t.matrix.rows * t.matrix.columns for b in problem.plan.blocks for t in b.terms) <= SMALL_WEIGHTS
+
+
+def search(run: Run, regions: tuple[Region, ...], seed: int) -> Decision:
+    """Search non-contradictory regions whose cases all have rows."""
+    return Search(run, build_problem(run.query, regions), seed).decide()
