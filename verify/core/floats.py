@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from verify.core.exact import Numbers
-from verify.core.network import Matrix, Network
+from verify.core.network import Block, Matrix, Network
 
 Floats = npt.NDArray[np.float64]
 DENSE_LIMIT = 1 << 18  # entries up to which a sparse matrix is handled as a dense one
@@ -41,6 +41,7 @@ class FloatMatrix:
     def __init__(self, matrix: Matrix) -> None:
         self.rows, self.columns = matrix.rows, matrix.columns
         values = float_array(matrix.values)
+        self.exact = matrix.values.floats is not None  # fl(W) = W
         self.dense: Floats | None = None
         self.sparse: Any = None
         if matrix.starts is None or matrix.indices is None:
@@ -81,6 +82,15 @@ class FloatMatrix:
         taken: Floats = self.sparse[rows.ravel()].toarray()
         return taken.reshape(*rows.shape, self.columns)
 
+    def row_keys(self, row: int) -> tuple[bytes, bytes]:
+        """Keys of a row and of its negation: equal keys, equal stored rows."""
+        if self.dense is not None:
+            places, values = np.nonzero(self.dense[row])[0], self.dense[row][self.dense[row] != 0]
+        else:
+            part = slice(self.sparse.indptr[row], self.sparse.indptr[row + 1])
+            places, values = self.sparse.indices[part].astype(np.int64), self.sparse.data[part]
+        return places.tobytes() + values.tobytes(), places.tobytes() + (-values).tobytes()
+
     @staticmethod
     def _times_transpose(matrix: Any, v: Floats) -> Floats:
         flat = v.reshape(-1, v.shape[-1])
@@ -101,6 +111,7 @@ class FloatBlock:
     terms: tuple[FloatTerm, ...]
     bias: Floats
     relu: npt.NDArray[np.bool_]
+    exact: bool  # weights and bias are float64 numbers exactly
 
     @cached_property
     def has_relu(self) -> bool:
@@ -111,6 +122,25 @@ class FloatBlock:
         """Upper bound on the number of summands of one row."""
         return sum(t.matrix.columns for t in self.terms) + 1
 
+    @cached_property
+    def twins(self) -> npt.NDArray[np.int64]:
+        """For each rectified row the earlier one whose exact weights and bias are its negation, else -1.
+
+        A row is in at most one pair.
+        """
+        twins = np.full(self.bias.size, -1, dtype=np.int64)
+        seen: dict[bytes, int] = {}
+        for row in np.nonzero(self.relu)[0].tolist() if self.exact else ():
+            keys = [t.matrix.row_keys(row) for t in self.terms]
+            bias = float(self.bias[row]) + 0.0
+            key = b"|".join(k for k, _ in keys) + np.float64(bias).tobytes()
+            opposite = b"|".join(k for _, k in keys) + np.float64(0.0 - bias).tobytes()
+            if opposite in seen:
+                twins[row] = seen.pop(opposite)
+            else:
+                seen.setdefault(key, row)
+        return twins
+
 
 class FloatPlan:
     """All blocks of a network in float64, and batched evaluation."""
@@ -119,14 +149,7 @@ class FloatPlan:
         self.input_sizes = tuple(p.size for p in network.inputs)
         self.sizes = network.value_sizes
         self.outputs = tuple(p.value for p in network.outputs)
-        self.blocks = tuple(
-            FloatBlock(
-                tuple(FloatTerm(t.source, FloatMatrix(t.matrix)) for t in block.terms),
-                float_array(block.bias),
-                np.frombuffer(block.relu, dtype=np.uint8).astype(np.bool_),
-            )
-            for block in network.blocks
-        )
+        self.blocks = tuple(_float_block(block) for block in network.blocks)
 
     @property
     def first_block(self) -> int:
@@ -153,6 +176,16 @@ class FloatPlan:
         """Outputs (batch, m), concatenated, at points x (batch, d); plain float64, no guarantee."""
         values, _ = self.pre_activations(x)
         return np.concatenate([values[v] for v in self.outputs], axis=-1)
+
+
+def _float_block(block: Block) -> FloatBlock:
+    terms = tuple(FloatTerm(t.source, FloatMatrix(t.matrix)) for t in block.terms)
+    return FloatBlock(
+        terms,
+        float_array(block.bias),
+        np.frombuffer(block.relu, dtype=np.uint8).astype(np.bool_),
+        exact=block.bias.floats is not None and all(t.matrix.exact for t in terms),
+    )
 
 
 def _integers(values: array[int]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,8 @@ from __future__ import annotations
     CASE_LENGTH,  # rows per case, padded by repeating the first
     CASE_ROWS,  # P offset: (CASES, CASE_LENGTH) row numbers
     STRICT,  # P offset: (ROWS,) 1 = strict
-    STACK,  # P offset just past a CASES-long scratch mask
+    MASK,  # P offset: (CASES,) scratch, 1 = open
+    NEEDED,  # P offset: (ROWS,) scratch, 1 = some open case uses the row
     INT_FRAMES,  # P offset: frames of FRAME_INTS integers
     FRAME_INTS,
     FRAMES,  # F offset: frames of FRAME_FLOATS floats
@@ -33,6 +34,8 @@ from __future__ import annotations
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     HEADER,  # length of this header
-) = range(27)
+) = range(28)
+
+META = 6  # numbers per row of a system before its coefficients
 
 DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns

@@ -40,7 +40,7 @@ def object_path() -> Path:
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
-    parts = [(here / name).read_bytes() for name in ("tree.py", "layout.py", "machine.py")]
+    parts = [file.read_bytes() for file in sorted(here.glob("*.py"))]
     facts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), sys.platform)
     parts.append(repr((*facts, sys.version_info[:2], llvm.get_host_cpu_name())).encode())
     parts.append(llvm.get_host_cpu_features().flatten().encode())

@@ -11,7 +11,7 @@ from verify.search.compiled import layout
 from verify.search.compiled.machine import Explore
 
 DEPTH_LIMIT = 120
-MAX_FLOATS = 1 << 25  # 256 MB
+MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
 
 
 class Session:
@@ -31,24 +31,23 @@ class Session:
         self.explore = explore
         d, unstable = system.inputs, system.unstable
         count = len(system.constant) - unstable
+        root = flatten(system)
         frame_floats, frame_ints = 2 * d + 1 + 2 * unstable, 4 + len(cases)
         frames = 2 * DEPTH_LIMIT + 8
-        root = (unstable + count) * (d + unstable + 3)
         scratch = self._scratch_size(d, unstable, count)
-        arena = int(min(MAX_FLOATS // 2, root * (2 + min(DEPTH_LIMIT, max(8, unstable)))))
+        arena = max(2 * len(root), min(MAX_ARENA, len(root) * (2 + DEPTH_LIMIT)))
         header = layout.HEADER
-        P = np.zeros(header + cases.size + count + len(cases) + frames * frame_ints, dtype=np.int64)
-        points = 3 * d + 1
-        F = np.zeros(frames * frame_floats + arena + scratch + 2 + points)
+        P = np.zeros(header + cases.size + 2 * count + len(cases) + frames * frame_ints, dtype=np.int64)
+        F = np.zeros(frames * frame_floats + arena + scratch + 2 + 3 * d + 1)
         self.integers, self.floats = P, F
         P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH] = len(P), len(F)
         P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, *cases.shape
         P[layout.CASE_ROWS] = header
         P[layout.STRICT] = header + cases.size
-        P[layout.STACK] = header + cases.size + count + len(cases)
-        P[layout.INT_FRAMES] = P[layout.STACK]
+        P[layout.NEEDED] = header + cases.size + count
+        P[layout.MASK] = header + cases.size + 2 * count
+        P[layout.INT_FRAMES] = P[layout.MASK] + len(cases)
         P[layout.FRAME_INTS], P[layout.FRAME_FLOATS], P[layout.FRAME_LIMIT] = frame_ints, frame_floats, frames
-        P[layout.FRAMES] = 0
         P[layout.ARENA], P[layout.ARENA_SIZE] = frames * frame_floats, arena
         P[layout.SCRATCH] = frames * frame_floats + arena
         P[layout.TINY] = P[layout.SCRATCH] + scratch
@@ -57,35 +56,22 @@ class Session:
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.JUDGE_BELOW] = unstable, DEPTH_LIMIT, -1
         P[header : header + cases.size] = cases.ravel()
         P[header + cases.size : header + cases.size + count] = strict
-        self._write_root(system, box)
+        self._write_root(system, root, box)
 
     @staticmethod
     def _scratch_size(d: int, unstable: int, count: int) -> int:
-        return (
-            3 * d
-            + 2 * unstable
-            + 4 * unstable
-            + unstable * d
-            + (unstable + count)
-            + (unstable + d)
-            + 2
-            + count * (d + 1)
-            + 3 * count
-            + count * unstable
-            + (unstable + d)
-        )
+        per_relu = 2 + 4 + d + 1 + 1 + count + 1 + 1
+        return unstable * per_relu + count * (1 + (d + 1) + 3) + 5 * d + 2
 
-    def _write_root(self, system: CompressedSystem, box: tuple[Floats, Floats]) -> None:
+    def _write_root(self, system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> None:
         P, F = self.integers, self.floats
-        parts = [system.matrix.ravel(), system.constant, system.error, system.magnitude]
-        flat = np.concatenate(parts)
-        F[P[layout.ARENA] : P[layout.ARENA] + len(flat)] = flat
+        F[P[layout.ARENA] : P[layout.ARENA] + len(root)] = root
         largest = np.maximum(np.abs(box[0]), np.abs(box[1])).sum() + np.maximum(system.upper, 0).sum() + 1.0
-        F[P[layout.TINY]] = 2.0**-1070 * (flat.size + 64) * 8 * largest
+        F[P[layout.TINY]] = 2.0**-1070 * (len(root) + len(system.constant) * (system.matrix.shape[1] + 8)) * 8 * largest
         frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper])
         F[: len(frame)] = frame
         head = P[layout.INT_FRAMES]
-        P[head : head + 4] = (P[layout.ARENA], system.unstable, len(flat), 0)
+        P[head : head + 4] = (P[layout.ARENA], system.unstable, len(root), 0)
         P[head + 4 : head + 4 + P[layout.CASES]] = 1
         P[layout.DEPTH] = 1
 
@@ -132,7 +118,26 @@ class Session:
         return low.copy(), high.copy(), float(self.floats[at + 2 * d])
 
 
+def flatten(system: CompressedSystem) -> Floats:
+    """A compressed system as the compiled search stores it: META numbers per row, then x part and band per row."""
+    d, rows = system.inputs, len(system.constant)
+    row, column = system.matrix.nonzero()
+    value = np.asarray(system.matrix[row, column]).ravel()
+    banded = column >= d
+    first, last = np.full(rows, system.unstable), np.zeros(rows, dtype=np.int64)
+    np.minimum.at(first, row[banded], column[banded] - d)
+    np.maximum.at(last, row[banded], column[banded] - d + 1)
+    first = np.minimum(first, last)
+    places = layout.META * rows + np.concatenate([[0], np.cumsum(d + last - first)])
+    flat = np.zeros(int(places[-1]))
+    meta = np.stack([places[:-1], first, last, system.constant, system.error, system.magnitude], axis=1)
+    flat[: meta.size] = meta.ravel()
+    flat[places[row] + np.where(banded, column - first[row], column)] = value
+    return flat
+
+
 def usable(system: CompressedSystem) -> bool:
     """Whether every number of a system is finite, as the compiled search needs."""
-    arrays = (system.matrix, system.constant, system.error, system.magnitude, system.lower, system.upper)
+    matrix = system.matrix if isinstance(system.matrix, np.ndarray) else system.matrix.data
+    arrays = (matrix, system.constant, system.error, system.magnitude, system.lower, system.upper)
     return all(bool(np.isfinite(a).all()) for a in arrays)
