@@ -10,8 +10,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,7 @@ from typing import Any
 
 Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
 
-_UNUSED_SYMBOLS = ("numba_gil_ensure", "numba_gil_release", "NRT_MemInfo_call_dtor")  # referenced on error paths only
+_NUMBA_RUNTIME = ("numba_", "NRT_")  # called on error paths only, which compiled code without exceptions never takes
 _engines: dict[str, object] = {}  # keeps linked code alive for the life of the process
 
 
@@ -47,8 +49,8 @@ def object_path() -> Path:
     return cache_directory() / f"search-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
 
 
-def compile_object() -> tuple[bytes, str]:
-    """Compile `tree.entry`: (object code, symbol)."""
+def compile_object() -> tuple[bytes, dict[str, Any]]:
+    """Compile `tree.entry`: (object code, {"symbol": its name, "externals": the functions it calls by name})."""
     from numba import njit
     from numba.core import types
 
@@ -59,16 +61,18 @@ def compile_object() -> tuple[bytes, str]:
     function: Any = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
     (overload,) = function.overloads.values()
     code = bytes(overload.library._get_compiled_object())
-    return code, str(overload.fndesc.llvm_func_name)
+    declared = re.findall(r"^declare [^@]*@\"?([\w.$]+)", overload.library.get_llvm_str(), re.MULTILINE)
+    externals = sorted({name for name in declared if not name.startswith("llvm.")} | {"memset", "memcpy", "memmove"})
+    return code, {"symbol": str(overload.fndesc.llvm_func_name), "externals": externals}
 
 
 def store() -> Path:
     """Compile and write the cache file, whole or not at all."""
     path = object_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    code, symbol = compile_object()
-    name = symbol.encode()
-    data = len(name).to_bytes(4, "little") + name + hashlib.sha256(code).digest() + code
+    code, facts = compile_object()
+    header = json.dumps(facts).encode()
+    data = len(header).to_bytes(4, "little") + header + hashlib.sha256(code).digest() + code
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -85,11 +89,15 @@ def link(data: bytes) -> Explore | None:
     import llvmlite.binding as llvm
 
     size = int.from_bytes(data[:4], "little")
-    symbol, checksum, code = data[4 : 4 + size], data[4 + size : 36 + size], data[36 + size :]
+    header, checksum, code = data[4 : 4 + size], data[4 + size : 36 + size], data[36 + size :]
     if hashlib.sha256(code).digest() != checksum:
         return None
-    for name in _UNUSED_SYMBOLS:
-        llvm.add_symbol(name, 1)
+    facts = json.loads(header)
+    for name in facts["externals"]:
+        place = _address(name)
+        if place is None:
+            return None
+        llvm.add_symbol(name, place)
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     engine = llvm.create_mcjit_compiler(
@@ -97,10 +105,10 @@ def link(data: bytes) -> Explore | None:
     )
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    address = engine.get_function_address(symbol.decode())
+    address = engine.get_function_address(facts["symbol"])
     if not address:
         return None
-    _engines[symbol.decode()] = engine
+    _engines[facts["symbol"]] = engine
     native = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)(address)
 
     def explore(integers: int, floats: int) -> int:
@@ -111,6 +119,16 @@ def link(data: bytes) -> Explore | None:
         return int(status.value)
 
     return explore
+
+
+def _address(name: str) -> int | None:
+    """Where a function of the C library or of Python is; Numba's own runtime is replaced by abort()."""
+    if name.startswith(_NUMBA_RUNTIME):
+        name = "abort"
+    try:
+        return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
+    except AttributeError:
+        return None
 
 
 def cached() -> Explore | None:
