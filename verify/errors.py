@@ -6,7 +6,8 @@
     │   ├── ModelError          the ONNX model                                          E1xx
     │   ├── SpecError           the .nnspec file                                        E3xx
     │   └── VnnlibError         the VNN-LIB file                                        E2xx
-    └── QueryError              a well-formed spec whose query is not decidable here    E4xx (exit 3)
+    ├── QueryError              a well-formed spec whose query is not decidable here    E4xx (exit 3)
+    └── DefectError             a bug of this program, or a process of it that crashed exit 70  E9xx
 
 A timeout is a verdict, not an exception.  `assert` states what only a bug can break.
 """
@@ -14,6 +15,7 @@ A timeout is a verdict, not an exception.  `assert` states what only a bug can b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class VerifyError(Exception):
         self.message = message
         self.fix = fix
         self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return _rebuild, (type(self), self.code, self.message, self.fix, self.place)
 
     def __str__(self) -> str:
         lines = [f"error[{self.code}]: {self.message}"]
@@ -79,3 +85,11 @@ class VnnlibError(InputError):
 
 class QueryError(InputError):
     """The query is well formed but outside what can be decided (unbounded input, too many disjuncts)."""
+
+
+class DefectError(VerifyError):
+    """The program itself is at fault: exit code 70."""
+
+
+def _rebuild(kind: type[VerifyError], code: str, message: str, fix: str, place: Place | None) -> VerifyError:
+    return kind(code, message, fix=fix, place=place)

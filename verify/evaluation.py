@@ -16,7 +16,7 @@ from verify.importer.model import Model
 from verify.witness import Confirmation, CopyReplay
 
 _QUANTITY = re.compile(r"\s*([-+]?[0-9./eE+-]+?)\s*(?:\[?([A-Za-z][^\]\s]*)\]?)?\s*$")
-_MAX_DIGITS = 400
+_MAX_DIGITS = 20_000  # exact fractions of a witness can be long; more is refused unread
 
 
 @dataclass(frozen=True)

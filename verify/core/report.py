@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
-from verify.errors import Place, VerifyError
+from verify.errors import DefectError, Place, VerifyError
 
 EXIT_OK, EXIT_VIOLATED, EXIT_USAGE, EXIT_ERROR, EXIT_UNKNOWN, EXIT_VACUOUS, EXIT_DEFECT = 0, 1, 2, 3, 4, 5, 70
 EXIT_ORDER = (EXIT_DEFECT, EXIT_ERROR, EXIT_VIOLATED, EXIT_VACUOUS, EXIT_UNKNOWN, EXIT_OK)  # worst first
@@ -49,7 +49,7 @@ class Result:
     def exit_code(self) -> int:
         """The exit code this result alone asks for."""
         if self.verdict is Verdict.ERROR:
-            return EXIT_ERROR
+            return EXIT_DEFECT if isinstance(self.error, DefectError) else EXIT_ERROR
         if self.expected is not None:
             return EXIT_OK if self.verdict is self.expected else EXIT_VIOLATED
         return _EXIT_OF_VERDICT[self.verdict]

@@ -15,7 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
-from verify.errors import ModelError
+from verify.errors import ModelError, Place
 from verify.importer.arithmetic import Array
 
 FilePath = Union[str, "PathLike[str]"]
@@ -40,18 +40,24 @@ def read_bytes(path: FilePath) -> bytes:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise ModelError("E101", f"no model file {name!r}", fix="check the path") from None
+        raise ModelError("E101", f"no model file {name!r}", fix="check the path", place=Place(name)) from None
     except IsADirectoryError:
-        raise ModelError("E102", f"{name!r} is a directory", fix="name the .onnx file inside it") from None
+        raise ModelError(
+            "E102", f"{name!r} is a directory", fix="name the .onnx file inside it", place=Place(name)
+        ) from None
     except OSError as problem:
-        raise ModelError("E102", f"cannot read {name!r}: {problem.strerror}", fix="check its permissions") from None
+        raise ModelError(
+            "E102", f"cannot read {name!r}: {problem.strerror}", fix="check its permissions", place=Place(name)
+        ) from None
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as problem:
-            raise ModelError("E103", f"{name!r} is a damaged gzip file: {problem}", fix="copy it again") from None
+            raise ModelError(
+                "E103", f"{name!r} is a damaged gzip file: {problem}", fix="copy it again", place=Place(name)
+            ) from None
     if not data:
-        raise ModelError("E103", f"{name!r} is empty", fix=EXPORT_AGAIN)
+        raise ModelError("E103", f"{name!r} is empty", fix=EXPORT_AGAIN, place=Place(name))
     return data
 
 
@@ -63,11 +69,15 @@ def read_model(path: FilePath) -> ModelFile:
     try:
         proto.ParseFromString(data)
     except DecodeError:
-        raise ModelError("E103", f"{name!r} is not an ONNX file, or is truncated", fix=EXPORT_AGAIN) from None
+        raise ModelError(
+            "E103", f"{name!r} is not an ONNX file, or is truncated", fix=EXPORT_AGAIN, place=Place(name)
+        ) from None
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise ModelError("E103", f"{name!r} holds no ONNX graph", fix=EXPORT_AGAIN)
+        raise ModelError("E103", f"{name!r} holds no ONNX graph", fix=EXPORT_AGAIN, place=Place(name))
     if not _is_text(proto):
-        raise ModelError("E103", f"{name!r} is damaged: a name in it is no UTF-8 text", fix=EXPORT_AGAIN)
+        raise ModelError(
+            "E103", f"{name!r} is damaged: a name in it is no UTF-8 text", fix=EXPORT_AGAIN, place=Place(name)
+        )
     opset = _opset(name, proto)
     if proto.functions:
         proto = _inlined(name, proto)
@@ -93,13 +103,14 @@ def _opset(name: str, proto: onnx.ModelProto) -> int:
     versions = [int(o.version) for o in proto.opset_import if o.domain in ("", "ai.onnx")]
     newest = int(onnx.defs.onnx_opset_version())
     if not versions:
-        raise ModelError("E104", f"{name!r} names no ONNX operator set", fix=EXPORT_AGAIN)
+        raise ModelError("E104", f"{name!r} names no ONNX operator set", fix=EXPORT_AGAIN, place=Place(name))
     opset = max(versions)
     if not OLDEST_OPSET <= opset <= newest:
         raise ModelError(
             "E104",
             f"{name!r} uses operator set {opset}; supported are {OLDEST_OPSET} to {newest}",
             fix="convert it with onnx.version_converter, or export it for opset 17",
+            place=Place(name),
         )
     return opset
 
@@ -112,7 +123,7 @@ def _inlined(name: str, proto: onnx.ModelProto) -> onnx.ModelProto:
         return inline_local_functions(proto)
     except (RuntimeError, ValueError, TypeError) as problem:
         message = f"{name!r}: its local functions cannot be inlined: {problem}"
-        raise ModelError("E106", message, fix="inline them with onnx.inliner before") from None
+        raise ModelError("E106", message, fix="inline them with onnx.inliner before", place=Place(name)) from None
 
 
 def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -127,15 +138,15 @@ def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _load_external(tensor: onnx.TensorProto, model: Path) -> None:
     """Read external data into `raw_data`.  The file, symlinks resolved, must lie inside the model's folder."""
     info = {e.key: e.value for e in tensor.external_data}
-    folder = model.parent.resolve()
+    folder, place = model.parent.resolve(), Place(str(model))
     location = info.get("location", "")
     inside = "keep the data file beside the model, and name it relatively"
     if not location or "\0" in location:
-        raise ModelError("E111", f"tensor {tensor.name!r} names no external data file", fix=EXPORT_AGAIN)
+        raise ModelError("E111", f"tensor {tensor.name!r} names no external data file", fix=EXPORT_AGAIN, place=place)
     target = (folder / location).resolve()
     if not target.is_relative_to(folder):
         message = f"external data of tensor {tensor.name!r} leaves the model's folder: {location!r}"
-        raise ModelError("E111", message, fix=inside)
+        raise ModelError("E111", message, fix=inside, place=place)
     try:
         offset, length = int(info.get("offset", "0") or 0), int(info.get("length", "-1") or -1)
         with target.open("rb") as stream:
@@ -144,10 +155,10 @@ def _load_external(tensor: onnx.TensorProto, model: Path) -> None:
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         message = f"external data of tensor {tensor.name!r} cannot be read from {location!r}: {reason}"
-        raise ModelError("E111", message, fix=inside) from None
+        raise ModelError("E111", message, fix=inside, place=place) from None
     if length >= 0 and len(data) != length:
         message = f"external data of tensor {tensor.name!r} is cut short: {len(data)} of {length} bytes"
-        raise ModelError("E111", message, fix="copy the data file again")
+        raise ModelError("E111", message, fix="copy the data file again", place=place)
     tensor.raw_data = data
     tensor.data_location = onnx.TensorProto.DEFAULT
     del tensor.external_data[:]
@@ -159,4 +170,4 @@ def to_array(tensor: onnx.TensorProto) -> Array:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, NotImplementedError) as problem:
         message = f"tensor {tensor.name!r} is malformed: {problem}"
-        raise ModelError("E106", message, fix=EXPORT_AGAIN) from None
+        raise ModelError("E106", message, fix=EXPORT_AGAIN, place=Place(name)) from None

@@ -31,10 +31,12 @@ from __future__ import annotations
     CLOSED_SHARE,  # F offset
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
+    BY_PHASES,  # 1 = split ReLU phases instead of inputs
+    TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     HEADER,  # length of this header
-) = range(28)
+) = range(30)
 
 META = 6  # numbers per row of a system before its coefficients
 

@@ -11,6 +11,8 @@ from verify.search.compiled import layout
 from verify.search.compiled.machine import Explore
 
 DEPTH_LIMIT = 120
+PHASE_DEPTH_LIMIT = 200
+PER_RELU = 6  # as in `phases`, which would import Numba
 MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
 
 
@@ -66,8 +68,7 @@ class Session:
     def _write_root(self, system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> None:
         P, F = self.integers, self.floats
         F[P[layout.ARENA] : P[layout.ARENA] + len(root)] = root
-        largest = np.maximum(np.abs(box[0]), np.abs(box[1])).sum() + np.maximum(system.upper, 0).sum() + 1.0
-        F[P[layout.TINY]] = 2.0**-1070 * (len(root) + len(system.constant) * (system.matrix.shape[1] + 8)) * 8 * largest
+        F[P[layout.TINY]] = underflow_allowance(system, root, box)
         frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper])
         F[: len(frame)] = frame
         head = P[layout.INT_FRAMES]
@@ -118,6 +119,13 @@ class Session:
         return low.copy(), high.copy(), float(self.floats[at + 2 * d])
 
 
+def underflow_allowance(system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> float:
+    """More than underflow can add in one pass: 2^-1074 per operation, times the largest numbers it may meet."""
+    largest = np.maximum(np.abs(box[0]), np.abs(box[1])).sum() + np.maximum(system.upper, 0).sum() + 1.0
+    operations = len(root) + len(system.constant) * (system.matrix.shape[1] + 8)
+    return float(2.0**-1067 * operations * largest)
+
+
 def flatten(system: CompressedSystem) -> Floats:
     """A compressed system as the compiled search stores it: META numbers per row, then x part and band per row."""
     d, rows = system.inputs, len(system.constant)
@@ -141,3 +149,48 @@ def usable(system: CompressedSystem) -> bool:
     matrix = system.matrix if isinstance(system.matrix, np.ndarray) else system.matrix.data
     arrays = (matrix, system.constant, system.error, system.magnitude, system.lower, system.upper)
     return all(bool(np.isfinite(a).all()) for a in arrays)
+
+
+class PhaseSession(Session):
+    """Explores one box and one case by splitting ReLU phases; the box stays whole."""
+
+    def __init__(
+        self,
+        explore: Explore,
+        system: CompressedSystem,
+        box: tuple[Floats, Floats],
+        case: npt.NDArray[np.int64],
+        *,
+        tighten_depth: int,
+    ) -> None:
+        self.explore = explore
+        d, unstable, count = system.inputs, system.unstable, len(system.constant) - system.unstable
+        root = flatten(system)
+        frames, frame_floats = PHASE_DEPTH_LIMIT + 8, 1 + PER_RELU * unstable
+        scratch = 5 * d + count + 2 + 2 * len(case) + unstable * (PER_RELU + 4 + 1 + 2 + 1 + 2 + d)
+        header = layout.HEADER
+        P = np.zeros(header + len(case) + 1 + frames, dtype=np.int64)
+        F = np.zeros(frames * frame_floats + len(root) + scratch + 2 + 3 * d + 1)
+        self.integers, self.floats = P, F
+        P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH], P[layout.BY_PHASES] = len(P), len(F), 1
+        P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, 1, len(case)
+        P[layout.CASE_ROWS], P[layout.INT_FRAMES] = header, header + len(case) + 1
+        P[layout.FRAME_INTS], P[layout.FRAME_FLOATS], P[layout.FRAME_LIMIT] = 1, frame_floats, frames
+        P[layout.SCRATCH] = frames * frame_floats + len(root)
+        P[layout.TINY] = P[layout.SCRATCH] + scratch
+        P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
+        P[layout.POINT] = P[layout.TINY] + 2
+        P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, tighten_depth
+        P[header : header + len(case)] = case
+        P[P[layout.INT_FRAMES] - 1] = frames * frame_floats
+        F[frames * frame_floats : frames * frame_floats + len(root)] = root
+        F[P[layout.TINY]] = underflow_allowance(system, root, box)
+        steep = (system.upper > -system.lower).astype(np.float64)
+        zeros = np.zeros(unstable)
+        frame = np.concatenate([[1.0], system.lower, system.upper, steep, zeros, zeros, zeros])
+        F[: len(frame)] = frame
+        at = P[layout.SCRATCH]
+        F[at : at + 2 * d] = np.concatenate(box)
+        weights = at + 3 * d + unstable * (PER_RELU + 4 + 1 + 2 + 1) + count + d + 2
+        F[weights : weights + len(case)] = 1.0 / len(case)
+        P[layout.DEPTH] = 1

@@ -1,0 +1,153 @@
+"""Branch and bound by ReLU phases over one compressed system and one case, compiled: for wide inputs.
+
+A frame holds bounds, slopes, multipliers and fixed phases of every ReLU; the box never changes.  A node is bounded
+by the Lagrangian of `dual`, shallow nodes also tighten the ReLUs behind the last split, and the ReLU whose relaxation
+costs most is split.
+"""
+
+from __future__ import annotations
+
+from verify.search.compiled.dual import ascend, primal_values
+from verify.search.compiled.layout import (
+    BOX_LIMIT,
+    BOXES_DONE,
+    CANDIDATE,
+    CASE_LENGTH,
+    CASE_ROWS,
+    CLOSED_SHARE,
+    DEPTH,
+    DEPTH_LIMIT,
+    DONE,
+    FRAME_FLOATS,
+    FRAME_INTS,
+    FRAME_LIMIT,
+    FRAMES,
+    FULL,
+    INPUTS,
+    INT_FRAMES,
+    LEAF,
+    OUT_OF_BOXES,
+    POINT,
+    ROWS,
+    SCRATCH,
+    TIGHTEN_DEPTH,
+    TINY,
+    WIDEST,
+)
+from verify.search.compiled.system import SHAKY, compiled, relax, tighten, value_at
+
+STEPS, FIRST_STEPS, LAST_STEPS = 12, 60, 400
+PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
+
+
+@compiled
+def restore(F, P, frame, unstable, lows, relaxations):
+    """Read a frame's per-ReLU numbers into scratch (six runs from `lows` on) and derive the relaxations."""
+    base = P[FRAMES] + frame * P[FRAME_FLOATS] + 1
+    for k in range(PER_RELU * unstable):
+        F[lows + k] = F[base + k]
+    for j in range(unstable):
+        relax(F, relaxations + 4 * j, F[lows + j], F[lows + unstable + j])
+
+
+@compiled
+def save(F, P, frame, unstable, lows, share, depth):
+    base = P[FRAMES] + frame * P[FRAME_FLOATS]
+    F[base] = share
+    for k in range(PER_RELU * unstable):
+        F[base + 1 + k] = F[lows + k]
+    P[P[INT_FRAMES] + frame * P[FRAME_INTS]] = depth
+
+
+@compiled
+def looks_solved(F, P, z, unstable):
+    good = True
+    for m in range(P[CASE_LENGTH]):
+        good = good and F[z + unstable + P[P[CASE_ROWS] + m]] <= 0.0
+    return good
+
+
+@compiled
+def costliest(F, unstable, relaxations, coefficients, z, relaxed):
+    """The unstable ReLU whose relaxation costs the bound most (-1: none costs anything)."""
+    best, choice = 0.0, -1
+    for j in range(unstable):
+        place = relaxations + 4 * j
+        if F[place] == SHAKY:
+            t = abs(F[coefficients + j])
+            gap = abs(F[relaxed + j] - max(F[z + j], 0.0))
+            score = t * (gap + 0.2 * F[place + 3])
+            if score > best:
+                best, choice = score, j
+    return choice
+
+
+@compiled
+def explore_phases(P, F):
+    """Work on the stack until it is empty or something needs the caller; returns a status of `layout`."""
+    d, count, unstable, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
+    length, case, system = P[CASE_LENGTH], P[CASE_ROWS], P[P[INT_FRAMES] - 1]
+    box = P[SCRATCH]
+    x = box + 2 * d
+    lows = x + d
+    highs, alphas, betas = lows + unstable, lows + 2 * unstable, lows + 3 * unstable
+    scales, splits = lows + 4 * unstable, lows + 5 * unstable
+    relaxations = lows + PER_RELU * unstable
+    coefficients = relaxations + 4 * unstable
+    z = coefficients + unstable
+    form = z + 2 * unstable + count
+    note = form + d + unstable
+    weights = note + 2
+    history = weights + length
+    slopes = history + 2 * unstable + length
+    at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
+    for _ in range(P[BOX_LIMIT]):
+        if P[DEPTH] == 0:
+            return DONE
+        P[BOXES_DONE] += 1
+        frame = P[DEPTH] - 1
+        P[DEPTH] = frame
+        share = F[P[FRAMES] + frame * P[FRAME_FLOATS]]
+        depth = P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
+        restore(F, P, frame, unstable, lows, relaxations)
+        if 0 < depth <= P[TIGHTEN_DEPTH]:
+            empty = tighten(F, system, d, unstable, lows, highs, slopes, (form, relaxations, box, note), tiny) < 0
+            if empty:
+                F[P[CLOSED_SHARE]] += share
+                continue
+        steps = FIRST_STEPS if depth == 0 else STEPS
+        best = ascend(F, P, system, d, unstable, count, case, length, steps, x, z, history, scales, at)
+        if best > 0.0:
+            F[P[CLOSED_SHARE]] += share
+            continue
+        primal_values(F, system, d, unstable, unstable + count, x, z, at)
+        choice = costliest(F, unstable, relaxations, coefficients, z, z + unstable + count)
+        scale = abs(F[coefficients + choice])
+        value_at(F, system, d, unstable + count, x, z)
+        found = looks_solved(F, P, z, unstable)
+        if found:
+            for k in range(d):
+                F[P[POINT] + k] = F[x + k]
+        if choice < 0 or depth >= P[DEPTH_LIMIT]:
+            best = ascend(F, P, system, d, unstable, count, case, length, LAST_STEPS, x, z, history, scales, at)
+            if best > 0.0:
+                F[P[CLOSED_SHARE]] += share
+                continue
+            F[P[POINT] + 3 * d] = share
+            return LEAF
+        if frame + 2 > P[FRAME_LIMIT]:
+            P[DEPTH] = frame + 1
+            return FULL
+        low, high = F[lows + choice], F[highs + choice]
+        active_last = F[z + choice] > 0.0
+        F[scales + choice], F[betas + choice] = scale, 0.0
+        for half in range(2):
+            active = (half == 1) == active_last
+            F[lows + choice] = 0.0 if active else low
+            F[highs + choice] = high if active else 0.0
+            F[splits + choice] = 1.0 if active else -1.0
+            save(F, P, frame + half, unstable, lows, 0.5 * share, depth + 1)
+        P[DEPTH] = frame + 2
+        if found:
+            return CANDIDATE
+    return DONE if P[DEPTH] == 0 else OUT_OF_BOXES
