@@ -15,8 +15,14 @@ from verify.errors import ModelError, UsageError
 from verify.importer.model import Model
 from verify.witness import Confirmation, CopyReplay
 
-_QUANTITY = re.compile(r"\s*([-+]?[0-9./eE+-]+?)\s*(?:\[?([A-Za-z][^\]\s]*)\]?)?\s*$")
+_QUANTITY = re.compile(
+    r"\s*(?P<sign>[-+]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:/(?P<below>[0-9]+)|(?:\.(?P<decimals>[0-9]*))?"
+    r"(?:[eE](?P<exponent>[-+]?[0-9]+))?)\s*(?:\[?(?P<unit>[A-Za-z][^\]\s]*)\]?)?\s*",
+    re.ASCII,
+)
 _MAX_DIGITS = 20_000  # exact fractions of a witness can be long; more is refused unread
+_MAX_EXPONENT_DIGITS = 4  # with the sign
+_SAFE_DIGITS = 640  # the least limit that sys.set_int_max_str_digits can set
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,31 @@ def _number(name: str, value: Fraction | int | float | str, unit: str | None) ->
     """An exact quantity; text may carry the field's unit, a float means its shortest decimal."""
     if isinstance(value, (Fraction, int)):
         return Fraction(value)
-    match = _QUANTITY.match(str(value)) if len(str(value)) <= _MAX_DIGITS else None
-    if match is not None:
-        if match[2] and match[2] != unit:
-            raise UsageError("E008", f"{name} is in {unit or 'no unit'}, not {match[2]}", fix=f"give {name} in {unit}")
-        try:
-            exponent = re.search(r"[eE]([-+]?\d+)$", match[1])
-            if exponent is None or abs(int(exponent[1])) <= _MAX_DIGITS:
-                return Fraction(match[1])
-        except (ValueError, ZeroDivisionError):
-            pass
-    raise UsageError("E008", f"{value!r} is not a number for {name}", fix="write it as 0.25, 1e-3 or 1/4")
+    match = _QUANTITY.fullmatch(str(value)) if len(str(value)) <= _MAX_DIGITS else None
+    if match is None or len(match["exponent"] or "") > _MAX_EXPONENT_DIGITS:
+        raise UsageError("E008", f"{_shortened(value)} is not a number for {name}", fix="write it as 0.25, 1e-3 or 1/4")
+    if match["unit"] and match["unit"] != unit:
+        raise UsageError("E008", f"{name} is in {unit or 'no unit'}, not {match['unit']}", fix=f"give {name} in {unit}")
+    decimals, below = match["decimals"] or "", match["below"]
+    number = Fraction(_integer(match["whole"] + decimals), 10 ** len(decimals))
+    if below:
+        if not _integer(below):
+            raise UsageError("E008", f"{_shortened(value)} divides by zero", fix="write it as 0.25, 1e-3 or 1/4")
+        number /= _integer(below)
+    if match["exponent"]:
+        number *= Fraction(10) ** int(match["exponent"])
+    return -number if match["sign"] == "-" else number
+
+
+def _integer(digits: str) -> int:
+    """int(digits), whatever Python's limit on the length of numbers is (4300 digits by default)."""
+    if len(digits) <= _SAFE_DIGITS:
+        return int(digits or "0")
+    cut = len(digits) // 2
+    power: int = 10 ** (len(digits) - cut)
+    return _integer(digits[:cut]) * power + _integer(digits[cut:])
+
+
+def _shortened(value: float | str) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"

@@ -9,71 +9,65 @@ from typing import Any
 
 import pytest
 
-from tests.report.examples import cartpole, report, result, results, spec_error
+from tests.report.examples import report, result, results, spec_error
 from tests.report.test_document import check_document
 from verify import api
 from verify.cli.main import main
-from verify.core.property import Property
-from verify.core.report import Progress, Report, Result
+from verify.core.report import Report, Result
 from verify.core.verdict import Verdict
-from verify.errors import Place, UsageError
+from verify.errors import DefectError, UsageError
+from verify.run.reading import Outline
 
-Fake = Callable[..., Report]
-
-
-@pytest.fixture
-def spec() -> api.Spec:
-    properties = tuple(Property(name, cartpole(), Place("a.nnspec", 3), title="t") for name in ("one", "two", "three"))
-    return api.Spec("a.nnspec", "ef" * 32, properties, {}, {"eps": "1/10"})
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch, spec: api.Spec) -> dict[str, Any]:
-    """Fakes read_spec; what it was called with."""
-    seen: dict[str, Any] = {}
-
-    def read_spec(path: str, **rest: Any) -> api.Spec:
-        seen.update(path=path, **rest)
-        return spec
-
-    monkeypatch.setattr(api, "read_spec", read_spec)
-    return seen
+HEADER = api.Header(
+    "a.nnspec", "ef" * 32, {}, {"eps": "1/10"}, tuple(Outline(name, title="t") for name in ("one", "two", "three"))
+)
 
 
 def proving(monkeypatch: pytest.MonkeyPatch, *chosen: Result) -> dict[str, Any]:
+    """Fakes prove_files; what it was called with."""
     seen: dict[str, Any] = {}
 
-    def prove(spec: api.Spec, *, on_result: Callable[[Result], None], **rest: Any) -> Report:
-        seen.update(spec=spec, **rest)
+    def prove_files(path: str, *, on_spec: Any, on_result: Callable[[Result], None], **rest: Any) -> Report:
+        seen.update(path=path, **rest)
+        on_spec(HEADER)
         for one in chosen:
             on_result(one)
         return report(*chosen)
 
-    monkeypatch.setattr(api, "prove", prove)
+    monkeypatch.setattr(api, "prove_files", prove_files)
     return seen
 
 
-def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch, calls: dict[str, Any]) -> None:
+def raising(monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> None:
+    """Fakes prove_files: reading ends like this."""
+
+    def prove_files(*_: Any, **__: Any) -> Report:
+        raise problem
+
+    monkeypatch.setattr(api, "prove_files", prove_files)
+
+
+def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = proving(monkeypatch, results()["proved_bounds"])
     words = "run a.nnspec --network pi=x.onnx --network y=z.onnx -p eps=1/2 --param d=3 -k one --property two"
-    assert main([*words.split(), "--timeout", "2.5", "--memory=100", "--seed", "7"]) == 0
-    assert calls == {
+    assert main([*words.split(), "--timeout", "2.5", "--memory=100", "--seed", "7", "--jobs", "3"]) == 0
+    del seen["on_progress"]
+    assert seen == {
         "path": "a.nnspec",
         "networks": {"pi": "x.onnx", "y": "z.onnx"},
         "params": {"eps": "1/2", "d": "3"},
+        "properties": ("one", "two"),
+        **{"timeout": 2.5, "memory": 100.0, "seed": 7, "jobs": 3},
     }
-    assert list(seen["properties"]) == ["one", "two"]
-    assert (seen["timeout"], seen["memory"], seen["seed"]) == (2.5, 100.0, 7)
 
 
-def test_defaults(monkeypatch: pytest.MonkeyPatch, calls: dict[str, Any]) -> None:
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = proving(monkeypatch, results()["proved_bounds"])
     main(["run", "a.nnspec", "--network", "x.onnx"])
-    assert calls["networks"] == {"": "x.onnx"}
-    assert (seen["properties"], seen["timeout"], seen["memory"], seen["seed"]) == (None, None, None, 0)
+    assert seen["networks"] == {"": "x.onnx"}
+    assert (seen["properties"], seen["timeout"], seen["memory"], seen["seed"], seen["jobs"]) == (None, None, None, 0, 1)
 
 
-@pytest.mark.usefixtures("calls")
 @pytest.mark.parametrize("name", list(results()))
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_exit_code_of_each_verdict(
@@ -108,10 +102,7 @@ def test_unreadable_spec(format_: str, tmp_path: Path, capsys: pytest.CaptureFix
 def test_error_while_reading_keeps_place_and_fix(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def read_spec(*_: Any, **__: Any) -> api.Spec:
-        raise spec_error()
-
-    monkeypatch.setattr(api, "read_spec", read_spec)
+    raising(monkeypatch, spec_error())
     file = tmp_path / "cartpole.nnspec"
     file.write_bytes(b"abc")
     assert main(["run", str(file), "-p", "eps=1", "--format", "json"]) == 3
@@ -132,23 +123,21 @@ def test_error_while_reading_keeps_place_and_fix(
 
 
 def test_usage_error_of_the_api(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def read_spec(*_: Any, **__: Any) -> api.Spec:
-        raise UsageError("E003", "the spec declares no network 'x'")
-
-    monkeypatch.setattr(api, "read_spec", read_spec)
+    raising(monkeypatch, UsageError("E003", "the spec declares no network 'x'"))
     assert main(["run", "a.nnspec", "--format", "json"]) == 2
     assert capsys.readouterr() == ("", "error[E003]: the spec declares no network 'x'\n")
 
 
-def interrupting(_spec: api.Spec, *, on_result: Any, on_progress: Any, **_: Any) -> Report:
+def interrupting(_path: str, *, on_spec: Any, on_result: Any, **_: Any) -> Report:
+    """As prove_files does it: results for what is finished and for what was at work, then the exception."""
+    on_spec(HEADER)
     on_result(result("one", Verdict.PROVED))
-    on_progress(Progress("two", 1.0, 0.25, 3))
+    on_result(result("two", Verdict.UNKNOWN, reason="interrupted", settled=0.25))
     raise KeyboardInterrupt
 
 
-@pytest.mark.usefixtures("calls")
 def test_interrupted_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(api, "prove", interrupting)
+    monkeypatch.setattr(api, "prove_files", interrupting)
     assert main(["run", "a.nnspec"]) == 130
     out = capsys.readouterr().out
     assert out.startswith("PROVED    one") and "\nUNKNOWN   two" in out
@@ -156,9 +145,8 @@ def test_interrupted_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert out.endswith("interrupted: 1 of 3 properties settled (exit 130)\n")
 
 
-@pytest.mark.usefixtures("calls")
 def test_interrupted_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(api, "prove", interrupting)
+    monkeypatch.setattr(api, "prove_files", interrupting)
     assert main(["run", "a.nnspec", "--format", "json"]) == 130
     document = json.loads(capsys.readouterr().out)
     check_document(document)
@@ -167,22 +155,37 @@ def test_interrupted_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_interrupted_while_reading(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def read_spec(*_: Any, **__: Any) -> api.Spec:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(api, "read_spec", read_spec)
+    raising(monkeypatch, KeyboardInterrupt())
     assert main(["run", "a.nnspec"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
+    assert main(["run", "a.nnspec", "--format", "json"]) == 130
+    document = json.loads(capsys.readouterr().out)
+    check_document(document)
+    assert document["results"] == []
 
 
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_defect(debug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def read_spec(*_: Any, **__: Any) -> api.Spec:
-        raise ZeroDivisionError("oh")
-
-    monkeypatch.setattr(api, "read_spec", read_spec)
+    raising(monkeypatch, ZeroDivisionError("oh"))
     monkeypatch.setenv("VERIFY_DEBUG", debug)
     assert main(["run", "a.nnspec"]) == 70
     out, err = capsys.readouterr()
     assert out == "" and "ZeroDivisionError: oh" in err and "defect of verify" in err and "report" in err
     assert ("Traceback" in err) == bool(debug)
+
+
+def test_defect_in_a_worker(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    raising(monkeypatch, DefectError("E901", "an internal error while reading: KeyError: 1"))
+    assert main(["run", "a.nnspec"]) == 70
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("verify: an internal error while reading: KeyError: 1\n") and "report" in err
+
+
+def test_crash_on_one_property(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    error = DefectError("E901", "the process that decided it ended with signal 11 (SIGSEGV)")
+    proving(monkeypatch, results()["proved_bounds"], result("two", Verdict.ERROR, error=error))
+    assert main(["run", "a.nnspec", "--format", "json"]) == 70
+    document = json.loads(capsys.readouterr().out)
+    check_document(document)
+    assert [r["verdict"] for r in document["results"]] == ["PROVED", "ERROR"]
+    assert document["results"][1]["error"]["code"] == "E901"

@@ -10,7 +10,7 @@ from verify.cli import eval as eval_command
 from verify.cli import inspect as inspect_command
 from verify.cli import run as run_command
 from verify.cli.options import nearest
-from verify.errors import UsageError, VerifyError
+from verify.errors import DefectError, UsageError, VerifyError
 
 EXIT_BROKEN_PIPE = 141  # as a shell reports a process that SIGPIPE ended
 
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         code = _dispatch(words)
+    except DefectError as problem:
+        return _defect(problem)
     except VerifyError as error:
         from verify.cli.output import complain
         from verify.core.report import EXIT_ERROR, EXIT_USAGE
@@ -117,9 +119,10 @@ def _defect(problem: Exception) -> int:
         import traceback
 
         traceback.print_exception(problem)
-    text = " ".join(str(problem).split())
+    text = " ".join((problem.message if isinstance(problem, DefectError) else str(problem)).split())
+    name = "" if isinstance(problem, DefectError) else f"internal error: {type(problem).__name__}{': ' if text else ''}"
     sys.stderr.write(
-        f"verify: internal error: {type(problem).__name__}{': ' + text if text else ''}\n"
+        f"verify: {name}{text}\n"
         "  This is a defect of verify, not of your spec or model; no verdict was given.\n"
         "  Please report it with the command, the files and the output of the same call under VERIFY_DEBUG=1.\n"
     )

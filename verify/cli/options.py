@@ -37,8 +37,11 @@ NETWORK = Option(("--network",), "[NAME=]FILE", "give or override a network; rep
 PROPERTY = Option(("--property", "-k"), "NAME", "only this property; repeatable", repeatable=True)
 PARAM = Option(("--param", "-p"), "NAME=VALUE", "set a param of the spec; repeatable", repeatable=True)
 AT = Option(("--at",), "NAME=VALUE", "the physical value of one input field; repeatable", repeatable=True)
-TIMEOUT = Option(("--timeout",), "S", "seconds per property, overrides @timeout; default 60", kind=float)
-MEMORY = Option(("--memory",), "MB", "limit of resident memory", kind=float)
+TIMEOUT = Option(
+    ("--timeout",), "S", "seconds per property, reading included; overrides @timeout; default 60", kind=float
+)
+MEMORY = Option(("--memory",), "MB", "limit of resident memory, of all processes together", kind=float)
+JOBS = Option(("--jobs",), "N", "processes; more than there are properties split queries", kind=int, default=1)
 SEED = Option(("--seed",), "N", "randomness; no seed contradicts another's verdict", kind=int, default=0)
 FORMAT = Option(
     ("--format",),
@@ -160,3 +163,8 @@ def check_limit(option: Option, value: float | None) -> None:
 def check_seed(seed: int) -> None:
     if seed < 0:
         raise UsageError("E001", f"--seed must not be negative, but is {seed}", fix="for example --seed 1")
+
+
+def check_jobs(jobs: int) -> None:
+    if jobs < 1:
+        raise UsageError("E001", f"--jobs must be at least 1, not {jobs}", fix="for example --jobs 2")

@@ -22,6 +22,7 @@ class Request:
     timeout: float | None
     memory: float | None
     seed: int
+    jobs: int
     json: bool
     given_networks: tuple[str, ...]
     given_params: tuple[str, ...]
@@ -32,6 +33,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
     options.check_limit(options.TIMEOUT, values.timeout)
     options.check_limit(options.MEMORY, values.memory)
     options.check_seed(values.seed)
+    options.check_jobs(values.jobs)
     request = Request(
         spec=values.SPEC,
         networks=options.parse_networks(values.network),
@@ -40,6 +42,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
         timeout=values.timeout,
         memory=values.memory,
         seed=values.seed,
+        jobs=values.jobs,
         json=values.format == "json",
         given_networks=tuple(values.network),
         given_params=tuple(values.param),
@@ -67,6 +70,7 @@ COMMAND = Command(
         options.PARAM,
         options.TIMEOUT,
         options.MEMORY,
+        options.JOBS,
         options.SEED,
         options.FORMAT,
     ),

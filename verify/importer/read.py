@@ -170,4 +170,4 @@ def to_array(tensor: onnx.TensorProto) -> Array:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, NotImplementedError) as problem:
         message = f"tensor {tensor.name!r} is malformed: {problem}"
-        raise ModelError("E106", message, fix=EXPORT_AGAIN, place=Place(name)) from None
+        raise ModelError("E106", message, fix=EXPORT_AGAIN) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from verify.core.report import (
+    EXIT_DEFECT,
     EXIT_ERROR,
     EXIT_OK,
     EXIT_UNKNOWN,
@@ -49,6 +50,7 @@ _ORDER = (
     Verdict.ERROR,
 )
 _MEANING = {
+    EXIT_DEFECT: "a defect of verify",
     EXIT_ERROR: "the spec or the model cannot be used",
     EXIT_VACUOUS: "assumptions that no input satisfies",
     EXIT_UNKNOWN: "undecided",

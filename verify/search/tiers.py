@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from verify.bounds.backward import propagate
-from verify.bounds.compressed import compress
+from verify.bounds.compressed import CompressedSystem, Indices, compress
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
@@ -29,7 +29,7 @@ from verify.search.branch import (
 )
 from verify.search.compiled import layout
 from verify.search.compiled.machine import Compiler, Explore
-from verify.search.compiled.session import Session, usable
+from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run
 
@@ -37,8 +37,11 @@ ATTACK_WORK = 4e8  # multiplications of the first attack round, about
 ATTACK_POINTS = (64, 1024)
 ATTACK_STEPS = 20
 ATTACK_EVERY = 32  # batches between attack rounds, doubling
+NARROW = 16  # with more inputs than this that vary, ReLU phases are split instead
+FEW_REGIONS = 8  # up to so many regions go to the compiled search without a bound pass of all of them together
 FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
+ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
 
@@ -53,29 +56,30 @@ class Search:
         self.postponed: list[Batch] = []  # leaves the judge could not settle in its short time
         weights = sum(t.matrix.rows * t.matrix.columns for b in problem.plan.blocks for t in b.terms)
         self.attack_points = int(np.clip(ATTACK_WORK / (8 * ATTACK_STEPS * max(1, weights)), *ATTACK_POINTS))
+        widths = (problem.upper > problem.lower).sum(axis=1)
+        self.narrow = int(widths.max()) <= NARROW  # few enough inputs to split them, rather than ReLU phases
         self.found: Point | None = None
         self.compiler = Compiler(wanted=False)
+        self.asked = False  # for the compiled search
+        self.unsettled = False  # some part of the domain was given up
 
     def decide(self) -> Decision:
-        if self.falsify(1) or self.bound_roots() or self.split_until_compiled():
-            assert self.found is not None
-            return self.run.sat(self.found)
-        explore = self.compiler.ready()
-        if explore is not None and self.explore_compiled(explore):
-            assert self.found is not None
-            return self.run.sat(self.found)
-        if self.frontier.stack or (self.postponed and self.retry_postponed()):
+        """Run the tiers one after the other until one of them decides."""
+        for tier in (self.falsify, self.bound_roots, self.split_until_compiled, self.explore_compiled):
+            tier()
             if self.found is not None:
                 return self.run.sat(self.found)
-            return self.run.undecided(self.frontier.settled)
-        return self.run.unsat()
+        still_open = bool(self.frontier.stack) or self.unsettled or self.retry_postponed()
+        if self.found is not None:
+            return self.run.sat(self.found)
+        return self.run.undecided(self.frontier.settled) if still_open else self.run.unsat()
 
     def accept(self, points: Iterator[Point]) -> bool:
         """Take exact solutions; true when one of them ends the search."""
         self.found = self.run.accept(points)
         return self.found is not None
 
-    def falsify(self, scale: int) -> bool:
+    def falsify(self, scale: int = 1) -> bool:
         """One attack round, `scale` times the usual size."""
         self.run.report("attack", self.frontier.settled, len(self.frontier))
         rounds = self.attack.run(count=scale * self.attack_points, steps=scale * ATTACK_STEPS, stop=self.run.stop)
@@ -95,6 +99,11 @@ class Search:
 
     def bound_roots(self) -> bool:
         """One bound pass over every region; open ones stay on the frontier, small ones go to the judge."""
+        small = problem_is_small(self.problem)
+        if not small and self.narrow and len(self.problem.regions) <= FEW_REGIONS:
+            self.compiler, self.asked = Compiler(wanted=True), True
+            if self.compiler.ready() is not None:
+                return False  # the compiled search bounds faster
         roots, self.frontier.stack = self.frontier.stack, []
         while roots:
             if self.run.stop():
@@ -103,10 +112,10 @@ class Search:
             remaining = self.visit(roots.pop())
             if self.found is not None:
                 return True
-            small = problem_is_small(self.problem)
             if remaining is not None and self.judge_leaves(remaining, everything=small):
                 return True
-        self.compiler = Compiler(wanted=bool(self.frontier.stack))
+        if self.frontier.stack and not self.asked:
+            self.compiler, self.asked = Compiler(wanted=True), True
         return False
 
     def split_until_compiled(self) -> bool:
@@ -159,9 +168,10 @@ class Search:
             self.accept(iter([verdict.x]))
         return False
 
-    def explore_compiled(self, explore: Explore) -> bool:
-        """Decide every box on the frontier with the compiled search."""
-        while self.frontier.stack and not self.run.stop():
+    def explore_compiled(self) -> bool:
+        """Decide every box on the frontier with the compiled search, if there is one."""
+        explore = self.compiler.ready()
+        while explore is not None and self.frontier.stack and not self.run.stop():
             batch = self.frontier.pop()
             for number in range(len(batch)):
                 if self.explore_box(explore, take(batch, np.array([number]))):
@@ -169,23 +179,51 @@ class Search:
         return False
 
     def explore_box(self, explore: Explore, batch: Batch) -> bool:
-        """Search one box to the end, or put it back on the frontier when the budget ends first."""
-        problem, share = self.problem, float(batch.share[0])
+        """Search one box to the end; what the budget leaves open goes back on the frontier."""
+        problem, box = self.problem, (batch.lower, batch.upper)
+        intervals_only = self.narrow and batch.inherited is None
         enclosure = propagate(
-            problem.plan, (batch.lower, batch.upper), problem.row_block, batch.inherited, self.run.stop
+            problem.plan, box, problem.row_block, batch.inherited, lambda: intervals_only or self.run.stop()
         )
         cases = problem.case_rows[int(batch.region[0])]
         rows = np.unique(cases)
         system = compress(problem.plan, enclosure, rows)
         if self.run.stop() or not usable(system):
             self.frontier.push(batch)
+            self.unsettled = True
             return False
         places = np.unique(np.searchsorted(rows, cases), axis=0)
-        session = Session(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
-        session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
-        base, boxes, next_attack = self.frontier.settled, FIRST_BOXES, 4 * FIRST_BOXES
+        if not self.narrow:
+            return self.explore_phases(explore, system, batch, places)
+        session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
+        return self.drive(explore, session, batch, float(batch.share[0]))
+
+    def explore_phases(self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices) -> bool:
+        """Search one box by ReLU phases, case by case."""
+        share = float(batch.share[0]) / len(places)
+        for case in places:
+            session = PhaseSession(
+                explore, system, (batch.lower[0], batch.upper[0]), np.array(list(dict.fromkeys(case)))
+            )
+            if self.drive(explore, session, batch, share):
+                return True
+            if self.run.stop():
+                break
+        return False
+
+    def drive(self, explore: Explore, session: Session, batch: Batch, share: float) -> bool:
+        """Run one session to its end or to the end of the budget, with attacks in between."""
+        clock = self.run.budget.clock
+        base, boxes, next_attack = (
+            self.frontier.settled,
+            1 if isinstance(session, PhaseSession) else FIRST_BOXES,
+            clock(),
+        )
+        next_attack += CHUNK_SECONDS
         while True:
-            before, start = session.visited, self.run.budget.clock()
+            if isinstance(session, BoxSession):
+                session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
+            before, start = session.visited, clock()
             status = session.run(boxes)
             self.run.subproblems += session.visited - before
             self.frontier.settled = min(1.0, base + share * session.settled)
@@ -196,22 +234,25 @@ class Search:
                 self.attack.candidates(session.candidate()[None], batch.region)
             ):
                 return True
-            if status in (layout.LEAF, layout.FULL):
+            if status == layout.LEAF and isinstance(session, PhaseSession):
+                self.unsettled = True  # every phase is fixed and rounding, or a tie, keeps the node open
+            elif isinstance(session, BoxSession) and status in (layout.LEAF, layout.FULL):
                 low, high, part = session.leaf() if status == layout.LEAF else session.drop()
                 if self.settle_leaf(explore, batch, (low, high), share * part, judge=status == layout.LEAF):
                     return True
                 base = self.frontier.settled - share * session.settled
-                session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
             if self.run.stop():
-                self.frontier.push(batch)
+                self.unsettled = True
                 return False
-            if status == layout.OUT_OF_BOXES:
-                if self.run.budget.clock() - start < CHUNK_SECONDS:
-                    boxes = min(2 * boxes, MOST_BOXES)
-                if session.visited > next_attack:
-                    next_attack = 4 * session.visited
-                    if self.falsify(2):
-                        return True
+            if status == layout.OUT_OF_BOXES and clock() - start < CHUNK_SECONDS:
+                boxes = min(2 * boxes, MOST_BOXES)
+            elif clock() - start > 2 * CHUNK_SECONDS:
+                boxes = max(1, boxes // 2)
+            if clock() > next_attack:
+                start = clock()
+                if self.falsify(2):
+                    return True
+                next_attack = clock() + ATTACK_PAUSE * (clock() - start)
 
     def settle_leaf(
         self, explore: Explore, parent: Batch, box: tuple[Floats, Floats], share: float, *, judge: bool

@@ -3,42 +3,62 @@
 Compiling takes Numba some seconds and importing it a third of one.  So the object code is compiled once per machine,
 kept in a cache directory, and from then on linked straight into the process with llvmlite, without Numba.
 The object is specific to source, versions and processor, all of which are in its file name.
+
+What is in the cache directory is run as code.  So directory and file must belong to the user (or to root), and
+nobody else may write to them; otherwise they are left alone, and code is compiled for this process only.  A checksum
+over the whole file tells damage from what was stored; it is no protection against someone who may write there.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import hashlib
 import json
 import os
 import platform
 import re
-import subprocess
+import stat
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from verify.core import child
+
 Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
 
+START_AFTER_S = 0.3  # a search that ends before starts no compiler
+KEPT_OBJECTS = 3  # of this version and earlier ones; the newest stay
+LOCK = "compiling.lock"
+COMPILING = "compiling the search, once per machine"
+COMPILING_FOR_NOW = "compiling the search, for this run only ({reason})"
+MAIN = "from verify.search.compiled.machine import main; main(*sys.argv[1:])"
+CHECKSUM_BYTES = 32
 _NUMBA_RUNTIME = ("numba_", "NRT_")  # called on error paths only, which compiled code without exceptions never takes
-_engines: dict[str, object] = {}  # keeps linked code alive for the life of the process
+_engines: dict[str, object] = {}  # linked code by checksum: it must stay alive as long as anyone may call it
+_linked: dict[str, Explore] = {}  # the same, as functions
+_homeless: dict[str, Explore] = {}  # by object name: code that could not be kept
+_makings: list[_Making] = []  # the latest
 
 
-def cache_directory() -> Path:
-    """Where object code is kept: $VERIFY_CACHE_DIR, else the user's cache directory."""
+def cache_directory() -> Path | None:
+    """Where object code is kept: $VERIFY_CACHE_DIR, else the user's cache directory; None when there is no home."""
     chosen = os.environ.get("VERIFY_CACHE_DIR")
     if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "policyproof"
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "policyproof" if os.path.isabs(base) else None
 
 
-def object_path() -> Path:
-    """The cache file for this source, these versions and this processor."""
+def object_name() -> str:
+    """The name of the cache file for this source, these versions and this processor."""
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
@@ -46,7 +66,46 @@ def object_path() -> Path:
     facts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), sys.platform)
     parts.append(repr((*facts, sys.version_info[:2], llvm.get_host_cpu_name())).encode())
     parts.append(llvm.get_host_cpu_features().flatten().encode())
-    return cache_directory() / f"search-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
+    return f"search-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
+
+
+def distrust(directory: Path) -> str | None:
+    """Why code in a directory must not be run or cannot be kept there; None when it is fine (it is made if need be)."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = directory.stat()
+    except OSError as problem:
+        return f"{directory} cannot be used ({problem.strerror})"
+    if not _ours(facts):
+        return f"{directory} belongs to someone else or others may write to it"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"{directory} cannot be written to"
+    return None
+
+
+def _ours(facts: os.stat_result) -> bool:
+    """Whether only this user, or root, can have written it."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def read_object(directory: Path) -> bytes | None:
+    """The cache file, if it is there, whole, and nobody else's."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if not _ours(directory.stat()):
+            return None
+        with open(os.open(directory / object_name(), flags), "rb") as file:
+            facts = os.fstat(file.fileno())
+            data = file.read() if stat.S_ISREG(facts.st_mode) and _ours(facts) else b""
+    except OSError:
+        return None
+    return data if _intact(data) else None
+
+
+def _intact(data: bytes) -> bool:
+    return len(data) > CHECKSUM_BYTES and hashlib.sha256(data[CHECKSUM_BYTES:]).digest() == data[:CHECKSUM_BYTES]
 
 
 def compile_object() -> tuple[bytes, dict[str, Any]]:
@@ -66,33 +125,79 @@ def compile_object() -> tuple[bytes, dict[str, Any]]:
     return code, {"symbol": str(overload.fndesc.llvm_func_name), "externals": externals}
 
 
-def store() -> Path:
-    """Compile and write the cache file, whole or not at all."""
-    path = object_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    code, facts = compile_object()
+def _packed(code: bytes, facts: dict[str, Any]) -> bytes:
+    """Checksum, length of the header, header, code."""
     header = json.dumps(facts).encode()
-    data = len(header).to_bytes(4, "little") + header + hashlib.sha256(code).digest() + code
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    body = len(header).to_bytes(4, "little") + header + code
+    return hashlib.sha256(body).digest() + body
+
+
+def store() -> Path:
+    """Compile and write the cache file, whole or not at all; one process at a time.  Raises OSError."""
+    directory = cache_directory()
+    reason = "there is no home directory" if directory is None else distrust(directory)
+    if directory is None or reason is not None:
+        raise OSError(reason)
+    path = directory / object_name()
+    with _locked(directory):
+        if read_object(directory) is not None:  # another process has made it meanwhile
+            return path
+        data = _packed(*compile_object())
+        handle, temporary = tempfile.mkstemp(dir=directory, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _clean(directory, path)
     return path
 
 
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; it falls with the process.  Where locks do not work two compilers only waste time."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _clean(directory: Path, newest: Path) -> None:
+    """Under the lock: remove what compilers left that were killed, and all but the newest objects."""
+    with contextlib.suppress(OSError):
+        objects = [file for file in directory.glob("search-*.o") if file != newest]
+        objects.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in [*objects[KEPT_OBJECTS - 1 :], *directory.glob("*.part")]:
+            file.unlink()
+
+
 def link(data: bytes) -> Explore | None:
-    """Link a cache file's object code into this process; None when it is damaged."""
+    """Link a cache file's object code into this process, once; None when it is damaged or calls what is not here."""
+    if not _intact(data):
+        return None
+    checksum, body = data[:CHECKSUM_BYTES].hex(), data[CHECKSUM_BYTES:]
+    if checksum not in _linked:
+        size = int.from_bytes(body[:4], "little")
+        explore = _link(checksum, json.loads(body[4 : 4 + size]), body[4 + size :])
+        if explore is None:
+            return None
+        _linked[checksum] = explore
+    return _linked[checksum]
+
+
+def _link(checksum: str, facts: dict[str, Any], code: bytes) -> Explore | None:
     import llvmlite.binding as llvm
 
-    size = int.from_bytes(data[:4], "little")
-    header, checksum, code = data[4 : 4 + size], data[4 + size : 36 + size], data[36 + size :]
-    if hashlib.sha256(code).digest() != checksum:
-        return None
-    facts = json.loads(header)
     for name in facts["externals"]:
         place = _address(name)
         if place is None:
@@ -108,7 +213,7 @@ def link(data: bytes) -> Explore | None:
     address = engine.get_function_address(facts["symbol"])
     if not address:
         return None
-    _engines[facts["symbol"]] = engine
+    _engines[checksum] = engine
     native = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)(address)
 
     def explore(integers: int, floats: int) -> int:
@@ -132,59 +237,93 @@ def _address(name: str) -> int | None:
 
 
 def cached() -> Explore | None:
-    """The compiled search if its cache file is there, else None."""
-    try:
-        data = object_path().read_bytes()
-    except OSError:
-        return None
-    return link(data)
+    """The compiled search if its cache file is there and can be trusted (or was made for this process), else None."""
+    directory = cache_directory()
+    data = read_object(directory) if directory is not None else None
+    return _homeless.get(object_name()) if data is None else link(data)
+
+
+class _Making:
+    """A compiler at work, for every search of this process that waits for it.  Raises OSError."""
+
+    def __init__(self) -> None:
+        directory = cache_directory()
+        reason = "there is no home directory" if directory is None else distrust(directory)
+        self.phase = COMPILING if reason is None else COMPILING_FOR_NOW.format(reason=reason)
+        self._file = None if reason is None else tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
+        descriptors = [] if self._file is None else [self._file.fileno()]
+        self.process = child.start(MAIN, [str(d) for d in descriptors], descriptors=descriptors, quiet=True)
+        atexit.register(self.close)
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def take(self) -> Explore | None:
+        """What it made, once it has ended."""
+        if self._file is None:
+            return cached()
+        self._file.seek(0)
+        explore = link(self._file.read())
+        if explore is not None:
+            _homeless[object_name()] = explore
+        return explore
+
+    def close(self) -> None:
+        """End it, if it is still at work."""
+        atexit.unregister(self.close)
+        if self.running():
+            self.process.kill()
+            self.process.wait()
+        if self._file is not None:
+            self._file.close()
+
+
+def compiling() -> str | None:
+    """What to show while a compiler of this process works, else None."""
+    return _makings[-1].phase if _makings and _makings[-1].running() else None
 
 
 class Compiler:
     """The compiled search, or its making: linked from the cache, else compiled in a process of its own.
 
-    That process dies with this one and writes the cache file whole or not at all.
+    That process is started a moment after it is wanted, dies with this one, and writes the file whole or not at all.
+    Where nothing can be kept the code is for this process only.
     """
 
     def __init__(self, *, wanted: bool) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
-        self.explore: Explore | None = None
-        self.available = wanted
-        if wanted:
-            self.explore = cached()
-            if self.explore is None:
-                self._start()
+        self.explore = cached() if wanted else None
+        self._making: _Making | None = None
+        self._start_at = time.monotonic() + START_AFTER_S if wanted and self.explore is None else None
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "verify.search.compiled.machine", str(os.getpid())]
-        nowhere = subprocess.DEVNULL
-        try:
-            self.process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
-            atexit.register(self.close)
-        except OSError:
-            self.available = False
+        """Start the compiler, or wait for the one that another search has started; without one if that fails."""
+        if _makings and _makings[-1].running():
+            self._making = _makings[-1]
+        elif child.possible():
+            with contextlib.suppress(OSError):
+                self._making = _Making()
+                _makings[:] = [self._making]
 
     def ready(self) -> Explore | None:
         """The compiled search once it can be had; None while it is being compiled, or for good if it cannot be."""
-        if self.explore is None and self.process is not None and self.process.poll() is not None:
-            self.process = None
-            self.explore = cached()
+        if self._start_at is not None and time.monotonic() >= self._start_at:
+            self._start_at = None
+            self._start()
+        if self._making is not None and not self._making.running():
+            making, self._making = self._making, None
+            self.explore = making.take()
         return self.explore
 
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
-
-def _die_with(parent: int) -> None:
-    """Ask Linux to end this process with its parent; elsewhere a compilation of some seconds may outlive it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-        if os.getppid() != parent:
-            sys.exit(1)
+def main(parent: str, descriptor: str | None = None) -> None:
+    """The compiling process's entry: into the cache, or into an open file."""
+    child.die_with_parent(int(parent))
+    if descriptor is None:
+        store()
+        return
+    with open(int(descriptor), "wb") as file:
+        file.write(_packed(*compile_object()))
 
 
 if __name__ == "__main__":
-    _die_with(int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid())
     store()

@@ -7,7 +7,7 @@ costs most is split.
 
 from __future__ import annotations
 
-from verify.search.compiled.dual import ascend, primal_values
+from verify.search.compiled.dual import ascend, dual_bound, primal_values
 from verify.search.compiled.layout import (
     BOX_LIMIT,
     BOXES_DONE,
@@ -34,9 +34,10 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import SHAKY, compiled, relax, tighten, value_at
+from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, relax, tighten, value_at
 
-STEPS, FIRST_STEPS, LAST_STEPS = 12, 60, 400
+STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
+CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
 
 
@@ -68,18 +69,47 @@ def looks_solved(F, P, z, unstable):
 
 
 @compiled
-def costliest(F, unstable, relaxations, coefficients, z, relaxed):
-    """The unstable ReLU whose relaxation costs the bound most (-1: none costs anything)."""
+def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
+    """Score every unstable ReLU by what its relaxation costs at the minimiser; returns the best (-1: none)."""
     best, choice = 0.0, -1
     for j in range(unstable):
         place = relaxations + 4 * j
+        F[scores + j] = 0.0
         if F[place] == SHAKY:
-            t = abs(F[coefficients + j])
             gap = abs(F[relaxed + j] - max(F[z + j], 0.0))
-            score = t * (gap + 0.2 * F[place + 3])
-            if score > best:
-                best, choice = score, j
+            F[scores + j] = abs(F[coefficients + j]) * (gap + 0.2 * F[place + 3])
+            if F[scores + j] > best:
+                best, choice = F[scores + j], j
     return choice
+
+
+@compiled
+def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
+    """Among the CANDIDATES best-scored ReLUs the one whose halves have the best bounds, one pass each."""
+    relaxations, coefficients = at[1], at[7]
+    best, winner = -1e308, choice
+    for k in range(unstable):
+        F[scores + unstable + k] = F[coefficients + k]
+    for _ in range(CANDIDATES):
+        j = -1
+        for k in range(unstable):
+            if F[scores + k] > 0.0 and (j < 0 or F[scores + k] > F[scores + j]):
+                j = k
+        if j < 0:
+            break
+        F[scores + j] = 0.0
+        place = relaxations + 4 * j
+        F[place] = ACTIVE
+        active = dual_bound(F, P, system, d, unstable, case, length, at)
+        F[place] = INACTIVE
+        inactive = dual_bound(F, P, system, d, unstable, case, length, at)
+        F[place] = SHAKY
+        value = active + inactive
+        if value > best:
+            best, winner = value, j
+    for k in range(unstable):
+        F[coefficients + k] = F[scores + unstable + k]
+    return winner
 
 
 @compiled
@@ -121,7 +151,9 @@ def explore_phases(P, F):
             F[P[CLOSED_SHARE]] += share
             continue
         primal_values(F, system, d, unstable, unstable + count, x, z, at)
-        choice = costliest(F, unstable, relaxations, coefficients, z, z + unstable + count)
+        choice = shortlist(F, unstable, relaxations, coefficients, z, z + unstable + count, history)
+        if choice >= 0:
+            choice = look_ahead(F, P, system, d, unstable, case, length, history, choice, at)
         scale = abs(F[coefficients + choice])
         value_at(F, system, d, unstable + count, x, z)
         found = looks_solved(F, P, z, unstable)

@@ -12,11 +12,44 @@ from verify.search.compiled.machine import Explore
 
 DEPTH_LIMIT = 120
 PHASE_DEPTH_LIMIT = 200
+TIGHTEN_DEPTH = 0  # by phases: nodes up to this depth tighten every ReLU (measured: not worth it)
 PER_RELU = 6  # as in `phases`, which would import Numba
 MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
 
 
 class Session:
+    """The two arrays of one search under way, and what can be asked of any."""
+
+    explore: Explore
+    integers: npt.NDArray[np.int64]
+    floats: Floats
+
+    def run(self, boxes: int) -> int:
+        """Visit at most `boxes` subproblems; returns a status of `layout`."""
+        self.integers[layout.BOX_LIMIT] = boxes
+        return self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
+
+    @property
+    def settled(self) -> float:
+        """Share of the box that is closed."""
+        return float(self.floats[self.integers[layout.CLOSED_SHARE]])
+
+    @property
+    def visited(self) -> int:
+        return int(self.integers[layout.BOXES_DONE])
+
+    @property
+    def open(self) -> int:
+        return int(self.integers[layout.DEPTH])
+
+    def candidate(self) -> Floats:
+        """The point found, after CANDIDATE."""
+        at, d = self.integers[layout.POINT], self.integers[layout.INPUTS]
+        point: Floats = self.floats[at : at + d].copy()
+        return point
+
+
+class BoxSession(Session):
     """Explores one box with the compiled search.
 
     `cases` are rows of numbers into the system's query rows, all of one length; `strict` is per query row.
@@ -76,33 +109,9 @@ class Session:
         P[head + 4 : head + 4 + P[layout.CASES]] = 1
         P[layout.DEPTH] = 1
 
-    def run(self, boxes: int) -> int:
-        """Visit at most `boxes` subproblems; returns a status of `layout`."""
-        self.integers[layout.BOX_LIMIT] = boxes
-        return self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
-
     def judge_below(self, unstable: int) -> None:
         """Hand every open box with at most so many unstable ReLUs to the exact judge (-1: only near ties)."""
         self.integers[layout.JUDGE_BELOW] = unstable
-
-    @property
-    def settled(self) -> float:
-        """Share of the box that is closed."""
-        return float(self.floats[self.integers[layout.CLOSED_SHARE]])
-
-    @property
-    def visited(self) -> int:
-        return int(self.integers[layout.BOXES_DONE])
-
-    @property
-    def open(self) -> int:
-        return int(self.integers[layout.DEPTH])
-
-    def candidate(self) -> Floats:
-        """The point found, after CANDIDATE."""
-        at, d = self.integers[layout.POINT], self.integers[layout.INPUTS]
-        point: Floats = self.floats[at : at + d].copy()
-        return point
 
     def leaf(self) -> tuple[Floats, Floats, float]:
         """The box for the exact judge and its share, after LEAF."""
@@ -160,8 +169,6 @@ class PhaseSession(Session):
         system: CompressedSystem,
         box: tuple[Floats, Floats],
         case: npt.NDArray[np.int64],
-        *,
-        tighten_depth: int,
     ) -> None:
         self.explore = explore
         d, unstable, count = system.inputs, system.unstable, len(system.constant) - system.unstable
@@ -180,7 +187,7 @@ class PhaseSession(Session):
         P[layout.TINY] = P[layout.SCRATCH] + scratch
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
-        P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, tighten_depth
+        P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, TIGHTEN_DEPTH
         P[header : header + len(case)] = case
         P[P[layout.INT_FRAMES] - 1] = frames * frame_floats
         F[frames * frame_floats : frames * frame_floats + len(root)] = root

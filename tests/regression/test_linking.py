@@ -1,0 +1,40 @@
+"""Linking the compiled search a second time freed the code of the first: a crash in whoever still held it.
+
+(Two threads that prove at once; a caller that keeps a session over two decisions.)
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.search.networks import compiled_search
+
+CODE = """
+import gc
+from tests.regression.test_linking import run_affine
+from verify.search.compiled import machine
+explore = machine.cached()
+run_affine(explore)
+machine.cached(), machine.cached(), gc.collect()
+run_affine(explore)
+print("alive")
+"""
+
+
+def run_affine(explore: object) -> int:
+    import numpy as np
+
+    from verify.bounds.compressed import CompressedSystem
+    from verify.search.compiled.session import Session
+
+    one = np.ones(1)
+    system = CompressedSystem(np.ones((1, 1)), one, 0 * one, 2 * one, np.zeros(0), np.zeros(0))
+    session = Session(explore, system, (-0.5 * one, one), np.array([[0]]), np.array([False]))  # type: ignore[arg-type]
+    return session.run(10)
+
+
+def test_code_linked_before_stays_alive() -> None:
+    compiled_search()
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

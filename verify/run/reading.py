@@ -1,0 +1,173 @@
+"""Reading a spec together with its models."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from verify.core.property import Property
+from verify.core.report import NetworkInfo
+from verify.core.verdict import Verdict
+from verify.errors import InputError, ModelError, Place, SpecError, UsageError, VnnlibError
+
+if TYPE_CHECKING:
+    from verify.importer.model import Model
+
+FilePath = Union[str, "PathLike[str]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A spec read together with its networks: properties ready to decide."""
+
+    file: str
+    sha256: str
+    properties: tuple[Property, ...]
+    networks: Mapping[str, Model]
+    params: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Spec({self.file!r}, properties={[p.name for p in self.properties]})"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a property before its models are read, and all that a report needs when it is not decided."""
+
+    name: str
+    title: str = ""
+    source: str = ""
+    expected: Verdict | None = None
+    timeout_s: float | None = None
+    origin: Place | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, prop: Property) -> Outline:
+        notes = (*prop.notes, *prop.query.network.notes)
+        return cls(prop.name, prop.title, prop.source, prop.expected, prop.timeout_s, prop.origin, prop.warnings, notes)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which files to read: a .nnspec file, or a .vnnlib(.gz) file with networks={"": model file}."""
+
+    path: str
+    networks: Mapping[str, str]
+    params: Mapping[str, str]
+
+    @classmethod
+    def of(cls, path: FilePath, networks: Mapping[str, FilePath] | None, params: Mapping[str, str] | None) -> Request:
+        files = {name: fspath(file) for name, file in (networks or {}).items()}
+        return cls(fspath(path), files, dict(params or {}))
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffixes."""
+        name = Path(self.path).name.removesuffix(".gz")
+        return name.rsplit(".", 1)[0] if "." in name[1:] else name
+
+
+def load(path: FilePath) -> Model:
+    """Import an ONNX model exactly.  Raises ModelError."""
+    from verify.importer import load as load_model
+
+    try:
+        return load_model(path)
+    except ModelError as error:
+        error.place = error.place or Place(fspath(path))
+        raise
+
+
+def read(request: Request, on_outline: Callable[[tuple[Outline, ...]], None] = lambda _: None) -> Spec:
+    """Read a spec; its properties are announced before the models are opened.
+
+    Raises UsageError, SpecError, VnnlibError, ModelError, QueryError; the spec's own mistakes come first.
+    """
+    file = Path(request.path)
+    if ".vnnlib" in file.suffixes:
+        return _read_vnnlib(request, file, on_outline)
+    text, digest = _read_text(file, SpecError)
+    # by submodule: `verify.spec.parse` is the function until the submodule of that name has been imported
+    from verify.spec.check import check_spec
+    from verify.spec.lower import lower_spec
+    from verify.spec.parse import parse_text
+
+    tree = parse_text(text, request.path)
+    _check_networks(tree.networks, request.networks)
+    checked = check_spec(tree, request.params)
+    on_outline(tuple(
+        Outline(p.name, p.title, p.source, p.expected, p.timeout_s, p.origin) for p in checked.properties
+    ))  # fmt: skip
+    models = {}
+    for name, declared in tree.networks.items():
+        if name in request.networks:
+            models[name] = load(request.networks[name])
+        else:
+            assert declared is not None
+            models[name] = load(file.parent / declared)
+    properties = lower_spec(tree, {name: model.network for name, model in models.items()}, request.params)
+    return Spec(request.path, digest, properties, models, request.params)
+
+
+def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]) -> None:
+    for name in given:
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            raise UsageError(
+                "E003",
+                f"the spec declares no network {name!r}" if name else "the network needs a name here",
+                fix=f"write --network NAME=FILE with one of: {known}",
+            )
+    for name, file in declared.items():
+        if file is None and name not in given:
+            raise UsageError("E004", f"network {name!r} has no file", fix=f"give it: --network {name}=FILE.onnx")
+
+
+def _read_vnnlib(request: Request, file: Path, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
+    text, digest = _read_text(file, VnnlibError)
+    if len(request.networks) != 1:
+        raise UsageError("E004", "a VNN-LIB file needs one network", fix="give it: --network FILE.onnx")
+    if request.params:
+        raise UsageError("E005", "a VNN-LIB file has no params", fix="leave out -p / --param")
+    from verify.spec import vnnlib
+
+    on_outline((Outline(vnnlib.property_name(request.path), origin=Place(request.path)),))
+    ((name, model_file),) = request.networks.items()
+    try:
+        model = load(model_file)
+    except ModelError:
+        vnnlib.parse(text, request.path)  # a mistake there is told first
+        raise
+    return Spec(request.path, digest, (vnnlib.read(text, request.path, model.network),), {name: model}, {})
+
+
+def network_infos(spec: Spec) -> dict[str, NetworkInfo]:
+    """Which model bytes `spec` speaks of, by network name."""
+    return {n: NetworkInfo(m.file, m.sha256, m.network.digest) for n, m in spec.networks.items()}
+
+
+def _read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
+    """The text of a file (un-gzipped when it ends in .gz) and the SHA-256 of its bytes."""
+    prefix = "E2" if error is VnnlibError else "E3"
+    place = Place(str(file))
+    try:
+        data = file.read_bytes()
+        if file.suffix == ".gz":
+            data = gzip.decompress(data)
+        return data.decode("utf-8"), hashlib.sha256(data).hexdigest()
+    except FileNotFoundError:
+        raise error(f"{prefix}90", "no such file", place=place, fix="check the path") from None
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{prefix}92", f"not UTF-8 text (byte {problem.start})", place=place, fix="save the file as UTF-8"
+        ) from None
+    except (OSError, EOFError, ValueError, zlib.error) as problem:
+        raise error(f"{prefix}91", f"cannot be read: {problem}", place=place, fix="check the file") from None
