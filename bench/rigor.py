@@ -15,7 +15,7 @@ pre-activation must lie inside
     compiled     bounds and linear forms of the compiled functions, on systems shrunk along random splits
     substituted  the compiled search's smaller systems, within their errors
     clipped      solutions stay in the clipped box
-    search       the compiled search never closes a box that holds a solution
+    search       the compiled search never closes a box that holds a solution, by inputs or by phases
 
 Prints counts and violations per method and the seconds; exits 1 on a violation.
 """
@@ -50,7 +50,7 @@ from verify.core.normal_form import normal_form
 from verify.core.query import And, Field, Query, Row, identity_copy
 from verify.search.compiled import layout, system, tree
 from verify.search.compiled.machine import Explore
-from verify.search.compiled.session import Session, flatten, usable
+from verify.search.compiled.session import BoxSession, PhaseSession, flatten, usable
 from verify.search.problem import Problem, build_problem
 
 KINDS = ("normal", "integer", "wide", "cancelling", "denormal", "steep", "rational")
@@ -374,11 +374,14 @@ def check_compressed(
     check_system(tally, "compressed", flatten(small), 0, kept, small.inputs, problem, samples, rows, rng, case)
     places = np.unique(np.searchsorted(rows, problem.case_rows[0]), axis=0)
     box = (enclosure.inputs[0][0], enclosure.inputs[1][0])
-    session = Session(explore or (lambda *_: layout.DONE), small, box, places, problem.strict[rows])
+    session = BoxSession(explore or (lambda *_: layout.DONE), small, box, places, problem.strict[rows])
     check_compiled(tally, session, problem, kept, samples, rows, rng, case)
     if explore is not None:
-        session = Session(explore, small, box, places, problem.strict[rows])
+        session = BoxSession(explore, small, box, places, problem.strict[rows])
         tally.check("search", session.run(300) != layout.DONE, case)
+        for chosen in places:
+            phases = PhaseSession(explore, small, box, np.array(list(dict.fromkeys(chosen.tolist()))))
+            tally.check("search", phases.run(30) != layout.DONE, case)
 
 
 def check_system(
@@ -413,7 +416,7 @@ def check_system(
 
 def check_compiled(
     tally: Tally,
-    session: Session,
+    session: BoxSession,
     problem: Problem,
     names: list[tuple[int, int]],
     samples: list[Sample],

@@ -17,7 +17,7 @@ from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Row, holds
 from verify.search.compiled import layout, machine
-from verify.search.compiled.session import Session
+from verify.search.compiled.session import BoxSession
 from verify.search.decide import decide
 from verify.search.problem import build_problem
 
@@ -29,7 +29,7 @@ def test_clipping_many_inputs_leaves_the_solutions(inputs: int, bound: Fraction)
     enclosure = propagate(problem.plan, (problem.lower, problem.upper), problem.row_block)
     system = compress(problem.plan, enclosure, np.array([0]))
     box = (problem.lower[0], problem.upper[0])
-    session = Session(compiled_search(), system, box, np.array([[0]]), problem.strict)
+    session = BoxSession(compiled_search(), system, box, np.array([[0]]), problem.strict)
     assert session.run(50) != layout.DONE  # the origin is a solution
 
 

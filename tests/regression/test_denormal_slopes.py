@@ -20,7 +20,7 @@ from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
 from verify.core.query import Row
 from verify.search.compiled import layout
-from verify.search.compiled.session import Session
+from verify.search.compiled.session import BoxSession
 from verify.search.problem import build_problem
 
 SMALLEST = 2.0**-1074
@@ -37,7 +37,7 @@ def test_slope_that_underflows_before_a_huge_negative_input() -> None:
     assert lower_bounds(problem.plan, enclosure, problem.row_block, np.array([[0]])).bound[0, 0] <= 0
     system = compress(problem.plan, enclosure, np.array([0]))
     box = (problem.lower[0], problem.upper[0])
-    session = Session(compiled_search(), system, box, np.array([[0]]), problem.strict)
+    session = BoxSession(compiled_search(), system, box, np.array([[0]]), problem.strict)
     assert session.run(1000) != layout.DONE
 
 

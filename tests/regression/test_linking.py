@@ -26,11 +26,11 @@ def run_affine(explore: object) -> int:
     import numpy as np
 
     from verify.bounds.compressed import CompressedSystem
-    from verify.search.compiled.session import Session
+    from verify.search.compiled.session import BoxSession
 
     one = np.ones(1)
     system = CompressedSystem(np.ones((1, 1)), one, 0 * one, 2 * one, np.zeros(0), np.zeros(0))
-    session = Session(explore, system, (-0.5 * one, one), np.array([[0]]), np.array([False]))  # type: ignore[arg-type]
+    session = BoxSession(explore, system, (-0.5 * one, one), np.array([[0]]), np.array([False]))  # type: ignore[arg-type]
     return session.run(10)
 
 

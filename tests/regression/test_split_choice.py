@@ -1,8 +1,8 @@
 """The compiled search halved two inputs down to 1e-9 and never touched the third.
 
 The score of an input used the slope of each ReLU's lower linear form; where the ReLUs before it are relaxed by 0 that
-slope is 0, and the input starves although the relaxation hangs on it.  NumPy splitting settles the first two in 30 and 68
-boxes (and starves in the third as well), where the compiled search gave up after four million.
+slope is 0, and the input starves although the relaxation hangs on it.  NumPy splitting settles the first two in 30 and
+68 boxes (and starves in the third as well), where the compiled search gave up after four million.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from verify.core.query import And, Formula, Or, Query, Row
 from verify.search import tiers
 from verify.search.attack import Attack
 from verify.search.compiled import layout, machine
-from verify.search.compiled.session import Session
+from verify.search.compiled.session import BoxSession
 from verify.search.decide import decide
 from verify.search.problem import build_problem
 
@@ -104,14 +104,14 @@ def test_handing_over_half_way(number: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(answers - {"unknown"}) <= 1
 
 
-def session_of(query: Query, region: int = 0) -> Session:
+def session_of(query: Query, region: int = 0) -> BoxSession:
     problem = build_problem(query, normal_form(query).regions)
     box = problem.lower[region : region + 1], problem.upper[region : region + 1]
     cases = problem.case_rows[region]
     rows = np.unique(cases)
     system = compress(problem.plan, propagate(problem.plan, box, problem.row_block), rows)
     places = np.unique(np.searchsorted(rows, cases), axis=0)
-    return Session(compiled_search(), system, (box[0][0], box[1][0]), places, problem.strict[rows])
+    return BoxSession(compiled_search(), system, (box[0][0], box[1][0]), places, problem.strict[rows])
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -153,7 +153,7 @@ def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Attack, "run", lambda *_, **__: iter(()))
     statuses: list[int] = []
 
-    class Tight(Session):
+    class Tight(BoxSession):
         def run(self, boxes: int) -> int:
             self.integers[layout.FRAME_LIMIT] = 3
             statuses.append(super().run(boxes))
@@ -161,9 +161,9 @@ def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for number in (0, 9, 15, 16):
         query = hard_query(random.Random(number))
-        monkeypatch.setattr(tiers, "Session", Session)
+        monkeypatch.setattr(tiers, "BoxSession", BoxSession)
         expected = decide(query, budget(5)).answer
-        monkeypatch.setattr(tiers, "Session", Tight)
+        monkeypatch.setattr(tiers, "BoxSession", Tight)
         found = decide(query, budget(5)).answer
         assert "unknown" in (expected, found) or expected == found
     assert layout.FULL in statuses

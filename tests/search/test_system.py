@@ -13,7 +13,7 @@ import pytest
 
 from verify.bounds.compressed import CompressedSystem
 from verify.search.compiled import layout, system
-from verify.search.compiled.session import Session, flatten
+from verify.search.compiled.session import BoxSession, flatten
 
 KINDS = ("small integers", "wide", "cancelling", "denormal")
 
@@ -80,12 +80,12 @@ class World:
                 reach.append(size[-1])
         return np.array(low), np.array(high), np.array(size)
 
-    def session(self) -> Session:
+    def session(self) -> BoxSession:
         low, high, size = self.bounds
         flat = CompressedSystem(self.matrix, self.constant, np.zeros(self.rows), size, low, high)
         assert len(flatten(flat))
         strict = np.zeros(2, dtype=np.bool_)
-        return Session(lambda *_: layout.DONE, flat, self.box, np.array([[0, 1]]), strict)
+        return BoxSession(lambda *_: layout.DONE, flat, self.box, np.array([[0, 1]]), strict)
 
 
 @pytest.mark.parametrize("kind", KINDS)

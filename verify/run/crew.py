@@ -12,7 +12,7 @@ from verify.run.process import WorkerProcess
 
 SAMPLE_EVERY_S = 0.01  # pages are filled at some GB/s
 WAIT_AT_MOST_S = 0.5
-MEMORY_TOLERANCE = 1.1  # a worker stops at its limit by itself; beyond this it is killed
+MEMORY_TOLERANCE = 1.05  # a worker stops at its limit by itself; beyond this it is killed
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
