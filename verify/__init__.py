@@ -7,21 +7,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from verify.api import Evaluation, Spec, evaluate, load, prove, read_spec
+    from verify.api import Evaluation, Spec, evaluate, load, prove, prove_files, read_spec
     from verify.core.report import Progress, Report, Result
     from verify.core.verdict import Evidence, Verdict
-    from verify.errors import InputError, ModelError, QueryError, SpecError, UsageError, VerifyError, VnnlibError
+    from verify.errors import (
+        DefectError,
+        InputError,
+        ModelError,
+        QueryError,
+        SpecError,
+        UsageError,
+        VerifyError,
+        VnnlibError,
+    )
 
 _HOME = {
-    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "read_spec"), "verify.api"),
+    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "prove_files", "read_spec"), "verify.api"),
     **dict.fromkeys(("Progress", "Report", "Result"), "verify.core.report"),
     **dict.fromkeys(("Evidence", "Verdict"), "verify.core.verdict"),
     **dict.fromkeys(
-        ("InputError", "ModelError", "QueryError", "SpecError", "UsageError", "VerifyError", "VnnlibError"),
+        (
+            *("DefectError", "InputError", "ModelError", "QueryError"),
+            *("SpecError", "UsageError", "VerifyError", "VnnlibError"),
+        ),
         "verify.errors",
     ),
 }
 __all__ = [
+    "DefectError",
     "Evaluation",
     "Evidence",
     "InputError",
@@ -40,6 +53,7 @@ __all__ = [
     "evaluate",
     "load",
     "prove",
+    "prove_files",
     "read_spec",
 ]
 

@@ -57,7 +57,10 @@ def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         "networks": {"pi": "x.onnx", "y": "z.onnx"},
         "params": {"eps": "1/2", "d": "3"},
         "properties": ("one", "two"),
-        **{"timeout": 2.5, "memory": 100.0, "seed": 7, "jobs": 3},
+        "timeout": 2.5,
+        "memory": 100.0,
+        "seed": 7,
+        "jobs": 3,
     }
 
 

@@ -41,6 +41,8 @@ MAIN = "import sys; from verify.cli.main import main; sys.exit(main())"
         (["run", "a", "--memory", "0"], "E001", "--memory 600"),
         (["run", "a", "--memory", "nan"], "E001", "--memory 600"),
         (["run", "a", "--seed", "-1"], "E001", "--seed 1"),
+        (["run", "a", "--jobs", "0"], "E001", "--jobs 2"),
+        (["run", "a", "--jobs", "two"], "E013", "verify run --help"),
         (["run", "a", "-p", "eps"], "E014", "--param eps=0.01"),
         (["run", "a", "-p", "eps="], "E014", "--param eps=0.01"),
         (["run", "a", "-p", "e=1", "-p", "e=2"], "E014", "give it once"),

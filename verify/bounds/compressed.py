@@ -32,7 +32,8 @@ class CompressedSystem:
     """(S) for U unstable ReLUs in topological order, then K query rows.
 
     Shapes: matrix (U + K, d + U) over x, then r, dense or scipy sparse; constant, error, magnitude (U + K,);
-    lower, upper (U,).  `magnitude` is at least Σ|coefficient||variable| + |constant| of the stored floats over the box.
+    lower, upper (U,); places (U, 2), the block and row of each ReLU.
+    `magnitude` is at least Σ|coefficient||variable| + |constant| of the stored floats over the box.
     Guarantee: (S) holds for the exact real network at every x of the box; lower <= z <= upper there.
     """
 
@@ -42,6 +43,7 @@ class CompressedSystem:
     magnitude: Floats
     lower: Floats
     upper: Floats
+    places: Indices
 
     @property
     def unstable(self) -> int:
@@ -87,8 +89,17 @@ def compress(plan: FloatPlan, enclosure: Enclosure, rows: Indices) -> Compressed
         np.concatenate([k.magnitude for k in kept]),
         np.concatenate([*lows, np.zeros(0)]),
         np.concatenate([*highs, np.zeros(0)]),
+        np.concatenate([np.stack([np.full(len(f), k), f], axis=1) for k, f in enumerate(build.fresh)]),
     )
     return _without_idle(whole)
+
+
+def with_bounds(enclosure: Enclosure, system: CompressedSystem, lower: Floats, upper: Floats) -> Enclosure:
+    """The enclosure of a single box with other (tighter, valid) bounds of the system's ReLUs put in."""
+    lows, highs = [a.copy() for a in enclosure.lower], [a.copy() for a in enclosure.upper]
+    for (block, row), low, high in zip(system.places.tolist(), lower, upper, strict=True):
+        lows[block][0, row], highs[block][0, row] = max(lows[block][0, row], low), min(highs[block][0, row], high)
+    return Enclosure(enclosure.inputs, lows, highs, enclosure.magnitude)
 
 
 class _Builder:
@@ -242,6 +253,7 @@ def _without_idle(system: CompressedSystem) -> CompressedSystem:
         system.magnitude[keep],
         system.lower[relus],
         system.upper[relus],
+        system.places[relus],
     )
 
 

@@ -12,7 +12,10 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interruptions:
-    """As a context it turns the signals into KeyboardInterrupt; inside `held` one waits until the block has ended."""
+    """As a context it turns the first signal into KeyboardInterrupt; inside `held` it waits until the block has ended.
+
+    Later ones change nothing: what the first has set off ends by itself within seconds.
+    """
 
     def __init__(self) -> None:
         self._held = 0
@@ -34,6 +37,7 @@ class Interruptions:
         if self._held:
             self._pending = True
         else:
+            self.ignore()
             raise KeyboardInterrupt
 
     @contextmanager
@@ -44,7 +48,7 @@ class Interruptions:
         finally:
             self._held -= 1
             if self._pending and not self._held:
-                self._pending = False
+                self.ignore()
                 raise KeyboardInterrupt
 
     def ignore(self) -> None:

@@ -20,7 +20,7 @@ class Budget:
         return self.deadline - self.clock()
 
     def exhausted(self) -> str | None:
-        """"timeout", "memory", or None while there is budget."""
+        """ "timeout", "memory", or None while there is budget."""
         if self.remaining() <= 0:
             return "timeout"
         if self.memory_mb < math.inf and self.resident_mb() > self.memory_mb:

@@ -47,13 +47,16 @@ class Attack:
         mix = np.where(self.random.random(low.shape) < share, ends, mix)
         return low + mix * (high - low)
 
-    def climb(self, x: Floats, regions: Chosen, steps: int, stop: Callable[[], bool]) -> Floats:
-        """Sign-gradient ascent of the margin inside the boxes; returns the best point seen from each start."""
+    def climb(self, x: Floats, regions: Chosen, steps: int, stop: Callable[[], bool], case: Chosen) -> Floats:
+        """Sign-gradient ascent of the margin inside the boxes; returns the best point seen from each start.
+
+        Each start aims at its own `case`; -1 aims at whichever case is nearest.
+        """
         low, high = self.problem.lower[regions], self.problem.upper[regions]
         best, best_margin = x, np.full(len(x), -np.inf)
         rate = 0.25
         for _ in range(steps):
-            gradient, margin = self._gradient(x, regions)
+            gradient, margin = self._gradient(x, regions, case)
             better = margin > best_margin
             best, best_margin = np.where(better[:, None], x, best), np.where(better, margin, best_margin)
             if stop() or bool((best_margin >= 0).any()):
@@ -88,7 +91,10 @@ class Attack:
             margin, _ = self.margins(x, chosen)
             yield from self.candidates(x, chosen)
             keep = np.argsort(-margin, kind="stable")[: max(8, count // 8)]
-            x = self.climb(x[keep], chosen[keep], steps, stop)
+            cases = self.problem.case_rows.shape[1]
+            turn = np.arange(len(keep)) // 2 % cases
+            aim = np.where((np.arange(len(keep)) % 2 == 0) | (cases == 1), -1, turn)
+            x = self.climb(x[keep], chosen[keep], steps, stop, aim)
             self.points += steps * len(keep)
             yield from self.candidates(x, chosen[keep])
             if stop():
@@ -106,21 +112,23 @@ class Attack:
         _, before = self.problem.plan.pre_activations(x)
         return before[-1]
 
-    def _decide(self, values: Floats, regions: Chosen) -> tuple[Floats, Chosen]:
+    def _decide(self, values: Floats, regions: Chosen, aim: Chosen | None = None) -> tuple[Floats, Chosen]:
         table = self.problem.case_rows[regions]  # (P, C, M)
         per_row = -np.take_along_axis(values, table.reshape(len(regions), -1), axis=1).reshape(table.shape)
         worst = per_row.argmin(axis=2)
         case_margin = np.take_along_axis(per_row, worst[:, :, None], axis=2)[:, :, 0]
         case = case_margin.argmax(axis=1)
+        if aim is not None:
+            case = np.where(aim < 0, case, aim)
         everyone = np.arange(len(regions))
         margin = case_margin[everyone, case]
         return np.where(np.isnan(margin), -np.inf, margin), table[everyone, case, worst[everyone, case]]
 
-    def _gradient(self, x: Floats, regions: Chosen) -> tuple[Floats, Floats]:
+    def _gradient(self, x: Floats, regions: Chosen, case: Chosen) -> tuple[Floats, Floats]:
         """Gradient (P, d) of each point's margin by reverse accumulation, and the margin."""
         plan = self.problem.plan
         _, before = plan.pre_activations(x)
-        margin, row = self._decide(before[-1], regions)
+        margin, row = self._decide(before[-1], regions, case)
         adjoint: dict[int, Floats] = {}
         last = plan.blocks[-1]
         for term in last.terms:

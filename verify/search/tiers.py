@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from verify.bounds.backward import propagate
-from verify.bounds.compressed import CompressedSystem, Indices, compress
+from verify.bounds.compressed import CompressedSystem, Indices, compress, with_bounds
+from verify.bounds.enclosure import Enclosure
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
@@ -41,6 +42,8 @@ NARROW = 16  # with more inputs than this that vary, ReLU phases are split inste
 FEW_REGIONS = 8  # up to so many regions go to the compiled search without a bound pass of all of them together
 FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
+REFINE_SHARE = 0.25  # of the time that is left, at most, for tightening a wide box before it is split
+REFINE_RELUS = 16  # tightened per call
 ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
@@ -194,9 +197,28 @@ class Search:
             return False
         places = np.unique(np.searchsorted(rows, cases), axis=0)
         if not self.narrow:
+            system = self.refine(explore, system, enclosure, rows)
             return self.explore_phases(explore, system, batch, places)
         session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
         return self.drive(explore, session, batch, float(batch.share[0]))
+
+    def refine(
+        self, explore: Explore, system: CompressedSystem, enclosure: Enclosure, rows: Indices
+    ) -> CompressedSystem:
+        """Tighten a wide box's ReLUs with optimised slopes, within a share of the time, and compress again."""
+        clock = self.run.budget.clock
+        until = clock() + REFINE_SHARE * self.run.budget.remaining()
+        box = (enclosure.inputs[0][0], enclosure.inputs[1][0])
+        while system.unstable and clock() < until:
+            before = system.unstable
+            session = PhaseSession(explore, system, box, np.zeros(1, dtype=np.int64))
+            while session.refine(REFINE_RELUS) and clock() < until:
+                self.run.report("bounding", self.frontier.settled, 1)
+            enclosure = with_bounds(enclosure, system, *session.bounds())
+            system = compress(self.problem.plan, enclosure, rows)
+            if system.unstable > 0.9 * before:
+                break
+        return system
 
     def explore_phases(self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices) -> bool:
         """Search one box by ReLU phases, case by case."""

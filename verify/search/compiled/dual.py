@@ -37,16 +37,20 @@ def add_row(F, system, row, q, d, form, state):
 
 
 @compiled
-def dual_bound(F, P, system, d, unstable, case, length, at):
-    """Lower bound of the Lagrangian over the box; leaves the linear form and each ReLU's coefficient behind."""
+def dual_bound(F, P, system, d, unstable, upto, case, length, at):
+    """Lower bound of the Lagrangian over the box; leaves the linear form and each ReLU's coefficient behind.
+
+    Row m of the case is row unstable + P[case + m] of the system and mentions only the first `upto` ReLUs; weights of
+    rows that are no constraints may be negative.
+    """
     form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny = at
-    for k in range(d + unstable):
+    for k in range(d + upto):
         F[form + k] = 0.0
-    state = (0.0, 0.0, 0.0, 0, unstable, 0)
+    state = (0.0, 0.0, 0.0, 0, upto, 0)
     for m in range(length):
-        if F[weights + m] > 0.0:
+        if F[weights + m] != 0.0:
             state = add_row(F, system, unstable + P[case + m], F[weights + m], d, form, state)
-    for j in range(unstable - 1, -1, -1):
+    for j in range(upto - 1, -1, -1):
         t = F[form + d + j]
         F[coefficients + j] = t
         place = relaxations + 4 * j
@@ -119,7 +123,7 @@ def step(F, place, history, gradient, rate):
 
 
 @compiled
-def ascend(F, P, system, d, unstable, count, case, length, steps, x, z, history, scales, at):
+def ascend(F, P, system, d, unstable, upto, count, case, length, steps, x, z, history, scales, at):
     """Improve the multipliers until the bound is positive or `steps` are done; returns the best bound.
 
     The multipliers left behind are the last ones; any are sound.
@@ -127,12 +131,12 @@ def ascend(F, P, system, d, unstable, count, case, length, steps, x, z, history,
     _, relaxations, _, weights, alphas, betas, splits, coefficients, _ = at
     for k in range(2 * unstable + length):
         F[history + k] = 0.0
-    best = dual_bound(F, P, system, d, unstable, case, length, at)
+    best = dual_bound(F, P, system, d, unstable, upto, case, length, at)
     for _ in range(steps):
         if best > 0.0:
             break
-        primal_values(F, system, d, unstable, unstable + count, x, z, at)
-        for j in range(unstable):
+        primal_values(F, system, d, unstable, upto + count, x, z, at)
+        for j in range(upto):
             value = F[z + j]
             t = F[coefficients + j]
             if F[relaxations + 4 * j] != ACTIVE and F[relaxations + 4 * j] != INACTIVE:
@@ -150,5 +154,5 @@ def ascend(F, P, system, d, unstable, count, case, length, steps, x, z, history,
                 total += F[weights + m]
             for m in range(length):
                 F[weights + m] = F[weights + m] / total if total > 0.0 else 1.0 / length
-        best = max(best, dual_bound(F, P, system, d, unstable, case, length, at))
+        best = max(best, dual_bound(F, P, system, d, unstable, upto, case, length, at))
     return best

@@ -33,10 +33,11 @@ from __future__ import annotations
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
     BY_PHASES,  # 1 = split ReLU phases instead of inputs
     TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
+    REFINE_NEXT,  # by phases: the next ReLU of the root to refine, -1 when that is over
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     HEADER,  # length of this header
-) = range(30)
+) = range(31)
 
 META = 6  # numbers per row of a system before its coefficients
 

@@ -28,6 +28,7 @@ from verify.search.compiled.layout import (
     LEAF,
     OUT_OF_BOXES,
     POINT,
+    REFINE_NEXT,
     ROWS,
     SCRATCH,
     TIGHTEN_DEPTH,
@@ -37,6 +38,7 @@ from verify.search.compiled.layout import (
 from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, relax, tighten, value_at
 
 STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
+REFINE_STEPS = 15
 CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
 
@@ -100,9 +102,9 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
         F[scores + j] = 0.0
         place = relaxations + 4 * j
         F[place] = ACTIVE
-        active = dual_bound(F, P, system, d, unstable, case, length, at)
+        active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
         F[place] = INACTIVE
-        inactive = dual_bound(F, P, system, d, unstable, case, length, at)
+        inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
         F[place] = SHAKY
         value = active + inactive
         if value > best:
@@ -110,6 +112,34 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
     for k in range(unstable):
         F[coefficients + k] = F[scores + unstable + k]
     return winner
+
+
+@compiled
+def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at):
+    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; true when all are done.
+
+    Uses the case's first slot for the row at hand and its first weight for the sign.
+    """
+    alphas, slot = at[4], P[CASE_ROWS]
+    kept_row, kept_weight = P[slot], F[weights]
+    last = min(unstable, P[REFINE_NEXT] + P[BOX_LIMIT])
+    for i in range(P[REFINE_NEXT], last):
+        if F[relaxations + 4 * i] != SHAKY:
+            continue
+        P[slot] = i - unstable
+        for side in range(2):
+            F[weights] = 1.0 if side == 0 else -1.0
+            for j in range(i):
+                F[alphas + j] = F[relaxations + 4 * j + 1]
+            bound = ascend(F, P, system, d, unstable, i, 0, slot, 1, REFINE_STEPS, x, z, history, scales, at)
+            if side == 0 and bound > F[lows + i]:
+                F[lows + i] = bound
+            if side == 1 and -bound < F[lows + unstable + i]:
+                F[lows + unstable + i] = -bound
+        relax(F, relaxations + 4 * i, F[lows + i], F[lows + unstable + i])
+    P[slot], F[weights] = kept_row, kept_weight
+    P[REFINE_NEXT] = last
+    return last == unstable
 
 
 @compiled
@@ -131,6 +161,15 @@ def explore_phases(P, F):
     history = weights + length
     slopes = history + 2 * unstable + length
     at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
+    if P[REFINE_NEXT] >= 0:
+        restore(F, P, 0, unstable, lows, relaxations)
+        finished = refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
+        for j in range(unstable):
+            F[alphas + j] = F[relaxations + 4 * j + 1]
+        save(F, P, 0, unstable, lows, 1.0, 0)
+        if finished:
+            P[REFINE_NEXT] = -1
+        return OUT_OF_BOXES
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
@@ -146,7 +185,7 @@ def explore_phases(P, F):
                 F[P[CLOSED_SHARE]] += share
                 continue
         steps = FIRST_STEPS if depth == 0 else STEPS
-        best = ascend(F, P, system, d, unstable, count, case, length, steps, x, z, history, scales, at)
+        best = ascend(F, P, system, d, unstable, unstable, count, case, length, steps, x, z, history, scales, at)
         if best > 0.0:
             F[P[CLOSED_SHARE]] += share
             continue
@@ -161,7 +200,9 @@ def explore_phases(P, F):
             for k in range(d):
                 F[P[POINT] + k] = F[x + k]
         if choice < 0 or depth >= P[DEPTH_LIMIT]:
-            best = ascend(F, P, system, d, unstable, count, case, length, LAST_STEPS, x, z, history, scales, at)
+            best = ascend(
+                F, P, system, d, unstable, unstable, count, case, length, LAST_STEPS, x, z, history, scales, at
+            )
             if best > 0.0:
                 F[P[CLOSED_SHARE]] += share
                 continue

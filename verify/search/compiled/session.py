@@ -188,6 +188,7 @@ class PhaseSession(Session):
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, TIGHTEN_DEPTH
+        P[layout.REFINE_NEXT] = -1
         P[header : header + len(case)] = case
         P[P[layout.INT_FRAMES] - 1] = frames * frame_floats
         F[frames * frame_floats : frames * frame_floats + len(root)] = root
@@ -201,3 +202,15 @@ class PhaseSession(Session):
         weights = at + 3 * d + unstable * (PER_RELU + 4 + 1 + 2 + 1) + count + d + 2
         F[weights : weights + len(case)] = 1.0 / len(case)
         P[layout.DEPTH] = 1
+
+    def refine(self, relus: int) -> bool:
+        """Tighten the next `relus` ReLUs over the whole box, slopes optimised for each; true while some are left."""
+        if self.integers[layout.REFINE_NEXT] < 0:
+            self.integers[layout.REFINE_NEXT] = 0
+        self.run(relus)
+        return bool(self.integers[layout.REFINE_NEXT] >= 0)
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Lower and upper bounds of the ReLUs at the root, before the search has begun."""
+        unstable = int(self.integers[layout.WIDEST])
+        return self.floats[1 : 1 + unstable].copy(), self.floats[1 + unstable : 1 + 2 * unstable].copy()

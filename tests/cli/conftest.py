@@ -1,0 +1,3 @@
+from tests.run.conftest import workers, write
+
+__all__ = ["workers", "write"]
