@@ -19,6 +19,7 @@ from verify.evaluation import CopyAt, Evaluation, PropertyAt, evaluate_at
 from verify.run.deciding import Limits
 from verify.run.execute import Observers, from_files, in_process, in_workers
 from verify.run.messages import Header
+from verify.run.process import WorkerProcess
 from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
 
 __all__ = [
@@ -89,15 +90,17 @@ def prove_files(
     on_progress: OnProgress | None = None,
     on_result: OnResult | None = None,
     on_spec: Callable[[Header], None] | None = None,
+    first: WorkerProcess | None = None,
 ) -> Report:
     """As prove(read_spec(…)), with everything in worker processes: nothing can hang, crash or fill this one.
 
     `timeout` bounds reading too: the time of reading counts for every property.  Results carry no network.
-    on_spec is called when the spec is there.  Raises what both raise, and DefectError.
+    on_spec is called when the spec is there; `first` is a worker that has been started already.
+    Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
     observers = Observers(on_progress, on_result or _ignore, on_spec or _ignore)
-    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers)
+    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers, first=first)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:

@@ -17,7 +17,7 @@ from tests.run.misdeeds import children, eventually, linux
 from verify import api
 from verify.core.report import EXIT_DEFECT, Progress, Result
 from verify.errors import Place
-from verify.run import messages
+from verify.run import messages, pipe
 
 Workers = Callable[..., None]
 Verdict = verify.Verdict
@@ -194,9 +194,9 @@ def test_messages_arrive_whole_however_they_are_cut() -> None:
     """Also numbers of more digits than Python prints by default."""
     error = verify.ModelError("E101", "no", fix="f", place=Place("m.onnx", 3))
     sent = [messages.Refused(error), messages.Load(b"x" * 1000), Fraction(10**6000, 3)]
-    data = b"".join(messages.encode(message) for message in sent)  # type: ignore[arg-type]
+    data = b"".join(pipe.encode(message) for message in sent)  # type: ignore[arg-type]
     for size in (1, 7, len(data)):
-        decoder = messages.Decoder()
+        decoder = pipe.Decoder()
         got = [m for at in range(0, len(data), size) for m in decoder.feed(data[at : at + size])]
         assert got[1:] == sent[1:]
         back = got[0].error

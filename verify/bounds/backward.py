@@ -99,7 +99,7 @@ class _Pass:
             self._add(term.source, self.sign * term.matrix.take_rows(self.rows))
         self._constant(self.sign * block.bias[self.rows], 1)
         self.error += gamma(block.fan_in) * magnitude
-        self._underflow(block.fan_in, [t.source for t in block.terms])
+        self._underflow(block.fan_in, [t.source for t in block.terms], np.ones((1, 1)))
 
     def _through_block(self, index: int, coefficients: Floats) -> None:
         block = self.plan.blocks[index]
@@ -110,7 +110,8 @@ class _Pass:
         self._constant(coefficients @ block.bias, block.bias.size)
         charge = gamma(block.bias.size + block.fan_in)
         self.error += charge * _dot(np.abs(coefficients), self.enclosure.magnitude[index])
-        self._underflow(block.bias.size + block.fan_in, [t.source for t in block.terms])
+        weight = np.abs(coefficients).sum(axis=2)
+        self._underflow(block.bias.size + block.fan_in, [t.source for t in block.terms], weight)
 
     def _relax(self, index: int, coefficients: Floats) -> Floats:
         """Replace v by z: slopes and intercepts of relu over each box; identity rows and stable rows are exact."""
@@ -164,10 +165,11 @@ class _Pass:
         self.absolute = self.absolute + np.abs(summand) + np.abs(self.constant)
         self.summands += count
 
-    def _underflow(self, count: int, sources: list[int]) -> None:
+    def _underflow(self, count: int, sources: list[int], weight: Floats) -> None:
+        """Charge underflow in `count` products and in stored weights, which coefficients of sum `weight` multiply."""
         for value in sources:
             total = self.enclosure.value_magnitude(self.plan, value).sum(axis=1, keepdims=True)
-            self.error += underflow(count, total)
+            self.error += underflow(count, total) * (1.0 + weight)
 
 
 def relu_relaxation(low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:

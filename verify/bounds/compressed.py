@@ -13,7 +13,7 @@ Deep in the search a few rows of a few numbers remain, whatever the size of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class CompressedSystem:
     """(S) for U unstable ReLUs in topological order, then K query rows.
 
     Shapes: matrix (U + K, d + U) over x, then r, dense or scipy sparse; constant, error, magnitude (U + K,);
-    lower, upper (U,); places (U, 2), the block and row of each ReLU.
+    lower, upper (U,); places (U, 2), the block and row of each ReLU where known.
     `magnitude` is at least Σ|coefficient||variable| + |constant| of the stored floats over the box.
     Guarantee: (S) holds for the exact real network at every x of the box; lower <= z <= upper there.
     """
@@ -43,7 +43,7 @@ class CompressedSystem:
     magnitude: Floats
     lower: Floats
     upper: Floats
-    places: Indices
+    places: Indices = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
     @property
     def unstable(self) -> int:

@@ -18,6 +18,7 @@ from verify.report.document import result_document
 from verify.report.progress import ProgressLine
 from verify.report.replay_command import Invocation
 from verify.report.text import result_lines, summary_line
+from verify.run.process import WorkerProcess
 
 
 @dataclass
@@ -48,8 +49,8 @@ class _Observer:
                 )
 
 
-def execute(request: Request) -> int:
-    """Read, decide, report; the exit code."""
+def execute(request: Request, first: WorkerProcess | None) -> int:
+    """Read, decide, report; the exit code.  `first` is a worker that has been started."""
     with Interruptions() as interruptions:
         observer = _Observer(request, ProgressLine(sys.stderr), interruptions)
         try:
@@ -65,6 +66,7 @@ def execute(request: Request) -> int:
                 on_progress=observer.on_progress,
                 on_result=observer.on_result,
                 on_spec=observer.on_spec,
+                first=first,
             )
         except (UsageError, DefectError):
             raise

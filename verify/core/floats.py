@@ -16,13 +16,19 @@ import numpy.typing as npt
 
 from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network
+from verify.errors import QueryError
 
 Floats = npt.NDArray[np.float64]
 DENSE_LIMIT = 1 << 18  # entries up to which a sparse matrix is handled as a dense one
 
 
-class OutOfRangeError(ValueError):
-    """An exact number beyond the float64 range."""
+class OutOfRangeError(QueryError):
+    """An exact number beyond the float64 range, which bounds cannot be computed with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "E403", "a number of the query is beyond 1.8e308", fix="rescale the quantity, for example by its unit"
+        )
 
 
 def float_array(numbers: Numbers) -> Floats:
@@ -32,7 +38,7 @@ def float_array(numbers: Numbers) -> Floats:
     try:
         return np.array([n / numbers.denominator for n in numbers.numerators], dtype=np.float64)
     except OverflowError as problem:
-        raise OutOfRangeError("a number of the query is beyond the float64 range") from problem
+        raise OutOfRangeError from problem
 
 
 class FloatMatrix:

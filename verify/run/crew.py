@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from verify.run.process import WorkerProcess
@@ -13,19 +11,21 @@ from verify.run.process import WorkerProcess
 SAMPLE_EVERY_S = 0.01  # pages are filled at some GB/s
 WAIT_AT_MOST_S = 0.5
 MEMORY_TOLERANCE = 1.05  # a worker stops at its limit by itself; beyond this it is killed
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class Crew:
-    """Use as a context: leaving it ends every process.  `memory_mb` limits what all take together."""
+    """Use as a context: leaving it ends every process.  `memory_mb` limits what all take together.
 
-    def __init__(self, size: int, memory_mb: float | None) -> None:
+    `first` is a worker that has been started already.
+    """
+
+    def __init__(self, size: int, memory_mb: float | None, first: WorkerProcess | None = None) -> None:
         self.size = size
         self.memory_mb = memory_mb
         self.members: list[WorkerProcess] = []
         self._gone: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
-        self._environment = _one_thread_each() if size > 1 else None
+        self._first = first
 
     def __enter__(self) -> Crew:
         return self
@@ -39,7 +39,7 @@ class Crew:
         self._selector.close()
 
     def hire(self) -> WorkerProcess:
-        worker = WorkerProcess(self._environment)
+        worker, self._first = self._first or WorkerProcess(self.size), None
         self.members.append(worker)
         self._selector.register(worker.descriptor, selectors.EVENT_READ, worker)
         return worker
@@ -70,8 +70,3 @@ class Crew:
         if sum(size for size, _, _ in sizes) <= MEMORY_TOLERANCE * self.memory_mb:
             return None
         return max(sizes)[2]
-
-
-def _one_thread_each() -> Mapping[str, str]:
-    """The environment of one worker among several: linear algebra in one thread, unless the user says otherwise."""
-    return {**{name: "1" for name in THREADS if name not in os.environ}, **os.environ}

@@ -94,7 +94,13 @@ def in_workers(spec: Spec, names: Sequence[str] | None, limits: Limits, jobs: in
 
 
 def from_files(
-    request: Request, names: Sequence[str] | None, limits: Limits, jobs: int, observers: Observers
+    request: Request,
+    names: Sequence[str] | None,
+    limits: Limits,
+    jobs: int,
+    observers: Observers,
+    *,
+    first: WorkerProcess | None = None,
 ) -> Report:
     """Read and decide; the time of reading counts for every property, as if it were alone in the spec.
 
@@ -103,7 +109,7 @@ def from_files(
     if not child.possible():
         spec = read(request)
         return in_process(spec, names, limits, observers)
-    with Crew(jobs, limits.memory) as crew:
+    with Crew(jobs, limits.memory, first) as crew:
         reading = _Reading(crew, request, names, limits)
         header = reading.run()
         observers.on_spec(header)
@@ -146,8 +152,7 @@ class _Reading:
         self._header: Header | None = None
 
     def run(self) -> Header:
-        # a second worker, now or after a death, takes the spec over from the first
-        self.worker.send(Read(self.request, share=True))
+        self.worker.send(Read(self.request, share=self.crew.size > 1))
         while self._header is None and self.failure is None:
             for worker, message in self.crew.wait(self._ends()):
                 self._take(worker, message)

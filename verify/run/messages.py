@@ -1,15 +1,10 @@
-"""What the parent and its workers tell each other, and how it goes through a pipe: length, then a pickle.
-
-Both ends are this program, the pipe is private to them: nothing from outside is ever unpickled.
-"""
+"""What the parent and its workers tell each other."""
 
 from __future__ import annotations
 
-import os
-import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Union
+from typing import Union
 
 from verify.core.report import NetworkInfo, Progress, Result
 from verify.errors import VerifyError
@@ -21,7 +16,7 @@ from verify.run.reading import Outline, Request
 
 @dataclass(frozen=True)
 class Read:
-    """Read a spec; `share` asks for the pickled Spec, for other workers."""
+    """Read a spec; `share` asks for the pickled Spec, for other workers (given anyway with several properties)."""
 
     request: Request
     share: bool
@@ -105,44 +100,3 @@ class Header:
 
 ToWorker = Union[Read, Load, Task]
 FromWorker = Union[Announced, Loaded, Refused, Advanced, Settled, Crashed]
-LENGTH_BYTES = 8
-
-
-def encode(message: ToWorker | FromWorker) -> bytes:
-    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(data).to_bytes(LENGTH_BYTES, "little") + data
-
-
-def write(descriptor: int, message: ToWorker | FromWorker) -> None:
-    """Raises BrokenPipeError when the other end is gone."""
-    rest = memoryview(encode(message))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def read(stream: BinaryIO) -> ToWorker | None:
-    """The next message; None when the other end is gone."""
-    head = stream.read(LENGTH_BYTES)
-    size = int.from_bytes(head, "little")
-    data = stream.read(size) if len(head) == LENGTH_BYTES else b""
-    if not data or len(data) < size:
-        return None
-    message: ToWorker = pickle.loads(data)
-    return message
-
-
-class Decoder:
-    """Messages out of what has arrived so far."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[Any]:
-        self._data += data
-        while len(self._data) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(self._data[:LENGTH_BYTES], "little")
-            if len(self._data) < end:
-                return
-            message = pickle.loads(memoryview(self._data)[LENGTH_BYTES:end])
-            self._data = self._data[end:]
-            yield message

@@ -9,27 +9,33 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from verify.core.child import resident_mb, start
-from verify.run import messages
-from verify.run.worker import MAIN
+from verify.run import pipe
 
+MAIN = "from verify.run.worker import main; main(*sys.argv[1:])"
 CHUNK = 1 << 20
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class WorkerProcess:
-    """Started on creation.  `receive` when `descriptor` is readable; `exit_code` once `alive` is False.
+    """Started on creation, as one of `jobs`.  `receive` when `descriptor` is readable; `exit_code` once not `alive`.
 
     Raises OSError when no process can be started.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None) -> None:
+    def __init__(self, jobs: int) -> None:
         theirs, ours = os.pipe()
         self.descriptor, their_output = os.pipe()
         self._input = ours
-        self._decoder = messages.Decoder()
+        self._decoder = pipe.Decoder()
         self.alive = True
+        self._closed = False
+        environment = _one_thread_each() if jobs > 1 else None
         try:
             self._process: subprocess.Popen[bytes] = start(
-                MAIN, [str(theirs), str(their_output)], descriptors=[theirs, their_output], environment=environment
+                MAIN,
+                [str(theirs), str(their_output)],
+                descriptors=[theirs, their_output],
+                environment=environment,
             )
         except OSError:
             os.close(self.descriptor)
@@ -47,10 +53,10 @@ class WorkerProcess:
     def resident_mb(self) -> float:
         return resident_mb(self.pid) if self.alive else 0.0
 
-    def send(self, message: messages.ToWorker) -> None:
+    def send(self, message: object) -> None:
         """A worker that has died is noticed by the next `receive`."""
         with contextlib.suppress(BrokenPipeError):
-            messages.write(self._input, message)
+            pipe.write(self._input, message)
 
     def receive(self) -> Iterator[Any]:
         """What it has said; afterwards `alive` tells whether it can say more."""
@@ -75,9 +81,17 @@ class WorkerProcess:
         self.alive = False
 
     def close(self) -> None:
-        """After `kill`: free what it held."""
+        """Kill it and free what it held; the second time nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         for descriptor in (self._input, self.descriptor):
             os.close(descriptor)
+
+
+def _one_thread_each() -> Mapping[str, str]:
+    """The environment of one worker among several: linear algebra in one thread, unless the user says otherwise."""
+    return {**{name: "1" for name in THREADS if name not in os.environ}, **os.environ}

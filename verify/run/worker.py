@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 
 from verify.core.child import die_with_parent, orphaned
 from verify.core.report import Progress, Result
-from verify.run import messages
+from verify.run import messages, pipe
 from verify.run.messages import Advanced, Announced, Crashed, Header, Load, Loaded, Read, Refused, Settled, Task
 from verify.run.reading import Outline, Spec, network_infos
 from verify.run.reading import read as read_spec
-
-MAIN = "from verify.run.worker import main; main(*sys.argv[1:])"
 
 
 @dataclass
@@ -26,7 +24,7 @@ class _Worker:
 
     def send(self, message: messages.FromWorker) -> None:
         try:
-            messages.write(self.output, message)
+            pipe.write(self.output, message)
         except BrokenPipeError:
             os._exit(1)
 
@@ -50,7 +48,8 @@ class _Worker:
             return
         seconds = time.monotonic() - start
         self.spec = spec
-        share = pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL) if message.share else None
+        shared = message.share or len(spec.properties) > 1  # a property after one that was killed needs it too
+        share = pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL) if shared else None
         self.send(Loaded(header_of(spec), seconds, share))
 
     def decide(self, task: Task) -> None:
@@ -114,7 +113,7 @@ def main(parent: str, source: str, target: str) -> None:
         sys.set_int_max_str_digits(0)
     worker = _Worker(int(parent), int(target))
     with os.fdopen(int(source), "rb") as stream:
-        while (message := messages.read(stream)) is not None:
+        while (message := pipe.read(stream)) is not None:
             try:
                 worker.handle(message)
             except Exception as problem:  # noqa: BLE001 - the edge of the process: told to the parent, never silent

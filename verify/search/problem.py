@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from verify.bounds.rounding import float_above, float_below
 from verify.core.exact import Numbers
-from verify.core.floats import FloatPlan, Floats
+from verify.core.floats import FloatPlan, Floats, OutOfRangeError
 from verify.core.network import Block, Matrix, Network, Term
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
@@ -56,7 +56,10 @@ class Problem:
 
 
 def build_problem(query: Query, regions: tuple[Region, ...]) -> Problem:
-    """Append the rows of `regions` to the query's network.  Needs: every case of every region has at least one row."""
+    """Append the rows of `regions` to the query's network.
+
+    Needs: every case of every region has at least one row.  Raises QueryError E403 beyond the float64 range.
+    """
     numbers: dict[Row, int] = {}
     table: list[list[list[int]]] = []
     for region in regions:
@@ -71,6 +74,10 @@ def build_problem(query: Query, regions: tuple[Region, ...]) -> Problem:
         for cases in table
     ]
     rows = tuple(numbers)
+    lower = np.array([[float_below(v) for v in r.box.lower] for r in regions])
+    upper = np.array([[float_above(v) for v in r.box.upper] for r in regions])
+    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+        raise OutOfRangeError
     network = append_rows(query.network, rows)
     return Problem(
         query=query,
@@ -78,8 +85,8 @@ def build_problem(query: Query, regions: tuple[Region, ...]) -> Problem:
         network=network,
         rows=rows,
         plan=FloatPlan(network),
-        lower=np.array([[float_below(v) for v in r.box.lower] for r in regions]),
-        upper=np.array([[float_above(v) for v in r.box.upper] for r in regions]),
+        lower=lower,
+        upper=upper,
         case_rows=np.array(padded, dtype=np.int64).reshape(len(table), widest, longest),
         strict=np.array([r.strict for r in rows], dtype=np.bool_),
     )

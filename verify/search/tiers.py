@@ -224,13 +224,14 @@ class Search:
         """Search one box by ReLU phases, case by case."""
         share = float(batch.share[0]) / len(places)
         for case in places:
+            if self.run.stop():
+                self.unsettled = True  # this case and those after it
+                return False
             session = PhaseSession(
                 explore, system, (batch.lower[0], batch.upper[0]), np.array(list(dict.fromkeys(case)))
             )
             if self.drive(explore, session, batch, share):
                 return True
-            if self.run.stop():
-                break
         return False
 
     def drive(self, explore: Explore, session: Session, batch: Batch, share: float) -> bool:
@@ -307,4 +308,5 @@ def problem_is_small(problem: Problem) -> bool:
 
 def search(run: Run, regions: tuple[Region, ...], seed: int) -> Decision:
     """Search non-contradictory regions whose cases all have rows."""
-    return Search(run, build_problem(run.query, regions), seed).decide()
+    with np.errstate(all="ignore"):  # infinities and NaN are dealt with by value, wherever they can arise
+        return Search(run, build_problem(run.query, regions), seed).decide()

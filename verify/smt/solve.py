@@ -25,7 +25,7 @@ def judge(text: str, inputs: int, *, timeout_s: float) -> Judgement:
     import z3
 
     solver = z3.SolverFor("QF_LRA")
-    solver.set("timeout", max(1, min(int(timeout_s * 1000), 2**31 - 1)))
+    solver.set("timeout", max(1, int(min(timeout_s * 1000, 2**31 - 1))))
     solver.from_string(text)
     outcome = solver.check()
     if outcome == z3.unsat:

@@ -28,6 +28,7 @@ from __future__ import annotations
     WIDEST,  # largest number of unstable ReLUs
     SCRATCH,  # F offset
     TINY,  # F offset: underflow allowance
+    ROOT_WIDTHS,  # F offset: (d,) widths of the root box
     CLOSED_SHARE,  # F offset
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
@@ -37,7 +38,7 @@ from __future__ import annotations
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     HEADER,  # length of this header
-) = range(31)
+) = range(32)
 
 META = 6  # numbers per row of a system before its coefficients
 

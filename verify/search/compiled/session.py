@@ -73,7 +73,7 @@ class BoxSession(Session):
         arena = max(2 * len(root), min(MAX_ARENA, len(root) * (2 + DEPTH_LIMIT)))
         header = layout.HEADER
         P = np.zeros(header + cases.size + 2 * count + len(cases) + frames * frame_ints, dtype=np.int64)
-        F = np.zeros(frames * frame_floats + arena + scratch + 2 + 3 * d + 1)
+        F = np.zeros(frames * frame_floats + arena + scratch + 2 + 4 * d + 1)
         self.integers, self.floats = P, F
         P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH] = len(P), len(F)
         P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, *cases.shape
@@ -88,6 +88,8 @@ class BoxSession(Session):
         P[layout.TINY] = P[layout.SCRATCH] + scratch
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
+        P[layout.ROOT_WIDTHS] = P[layout.POINT] + 3 * d + 1
+        F[P[layout.ROOT_WIDTHS] : P[layout.ROOT_WIDTHS] + d] = box[1] - box[0]
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.JUDGE_BELOW] = unstable, DEPTH_LIMIT, -1
         P[header : header + cases.size] = cases.ravel()
         P[header + cases.size : header + cases.size + count] = strict
@@ -130,7 +132,8 @@ class BoxSession(Session):
 
 def underflow_allowance(system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> float:
     """More than underflow can add in one pass: 2^-1074 per operation, times the largest numbers it may meet."""
-    largest = np.maximum(np.abs(box[0]), np.abs(box[1])).sum() + np.maximum(system.upper, 0).sum() + 1.0
+    reach = np.maximum(np.abs(system.lower), np.abs(system.upper)).sum() + system.magnitude.sum()
+    largest = np.maximum(np.abs(box[0]), np.abs(box[1])).sum() + reach + 1.0
     operations = len(root) + len(system.constant) * (system.matrix.shape[1] + 8)
     return float(2.0**-1067 * operations * largest)
 

@@ -110,7 +110,10 @@ def relax(F, place, low, high):
 
 @compiled
 def tighten(F, system, d, unstable, lows, highs, slopes, at, tiny):
-    """Bound every unstable ReLU over the box; returns how many became stable, -1 if the box holds no point."""
+    """Bound every unstable ReLU over the box; returns how many became stable, -1 if the box holds no point.
+
+    `slopes` receives, per ReLU and input, the larger |coefficient| of its lower and upper linear form.
+    """
     fixed = 0
     for i in range(unstable):
         low, high = F[lows + i], F[highs + i]
@@ -119,9 +122,11 @@ def tighten(F, system, d, unstable, lows, highs, slopes, at, tiny):
         if found > low:
             low = found
         for k in range(d):
-            F[slopes + i * d + k] = F[at[0] + k]
+            F[slopes + i * d + k] = abs(F[at[0] + k])
         if low < 0.0:
             found = -backward(F, system, d, i, i, -1.0, at, tiny, -1)
+            for k in range(d):
+                F[slopes + i * d + k] = max(F[slopes + i * d + k], abs(F[at[0] + k]))
             if found < high:
                 high = found
         if low > high:

@@ -40,6 +40,7 @@ from verify.search.compiled.layout import (
     NEEDED,
     OUT_OF_BOXES,
     POINT,
+    ROOT_WIDTHS,
     ROWS,
     SCRATCH,
     STRICT,
@@ -60,6 +61,7 @@ from verify.search.compiled.system import (
 
 TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
+FAIR_TURN = 16  # every so many levels the relatively widest input is split, whatever the scores say
 
 
 @compiled
@@ -102,7 +104,7 @@ def bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities
 
 @compiled
 def clip(F, P, d, mask, forms, box):
-    """Shrink the box to where every row of the only open case can hold; returns the share kept, 0 when empty.
+    """Shrink the box to where every row of the only open case can hold; returns the share kept, -1 when none is.
 
     A solution has form·x + constant <= 0 for each row, so coefficient_k x_k <= -constant - Σ_{i≠k} min(...).
     """
@@ -131,12 +133,12 @@ def clip(F, P, d, mask, forms, box):
             slip = abs(limit) * 4.0 * ROUNDOFF + 2.0**-1000
             if a > 0.0 and limit + slip < high:
                 if limit + slip < low:
-                    return 0.0
+                    return -1.0
                 kept *= (limit + slip - low) / (high - low)
                 total, F[box + d + k] = total, limit + slip
             elif a < 0.0 and limit - slip > low:
                 if limit - slip > high:
-                    return 0.0
+                    return -1.0
                 kept *= (high - limit + slip) / (high - low)
                 F[box + k] = limit - slip
     return kept
@@ -173,10 +175,24 @@ def choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, h
                 if t > 0.0:
                     bottom, top = F[lows + j], F[highs + j]
                     reach = top - bottom
-                    score += t * (-bottom / reach) * (top / reach) * abs(F[slopes + j * d + k])
+                    score += t * (-bottom / reach) * (top / reach) * F[slopes + j * d + k]
         score = score * (high - low) + 1e-12 * (high - low)
         if score > best:
             best, choice = score, k
+    return choice
+
+
+@compiled
+def fair_choice(F, P, d, box):
+    """The input with the largest width relative to the root's (-1 when none can be halved)."""
+    best, choice = 0.0, -1
+    for k in range(d):
+        low, high = F[box + k], F[box + d + k]
+        middle = 0.5 * low + 0.5 * high
+        if low < middle and middle < high:
+            share = (high - low) / F[P[ROOT_WIDTHS] + k]
+            if share > best:
+                best, choice = share, k
     return choice
 
 
@@ -305,16 +321,19 @@ def explore(P, F):
             if still != 1:
                 break
             kept = clip(F, P, d, mask, forms, box)
-            if kept == 0.0:
+            if kept < 0.0:
                 still = 0
-            if kept == 0.0 or kept > 0.5:
+            if kept < 0.0 or kept > 0.5:
                 break
         if still == 0:
             F[P[CLOSED_SHARE]] += share
             continue
         found = try_points(F, P, system, d, unstable, row, forms, box, x, z)
         near_tie = slack > -TIE * (F[row_bounds + 3 * row + 1] + 2.0**-1000)
-        axis = choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, highs, slopes, box)
+        if depth % FAIR_TURN == FAIR_TURN - 1:
+            axis = fair_choice(F, P, d, box)  # scores may starve an input that matters
+        else:
+            axis = choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, highs, slopes, box)
         left = unstable
         if fixed > 0:
             new_system, left, new_top = shrink(F, P, system, d, unstable, top, relaxations, mapping, buffer, tiny)
