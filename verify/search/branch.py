@@ -123,7 +123,11 @@ def _describe(
 ) -> Open:
     linear, lowest = bounds
     everyone = np.arange(len(batch))
-    row = lowest.argmax(axis=1)  # the row closest to closing the box
+    bends = np.zeros(lowest.shape, dtype=np.bool_)
+    for sensitivity in linear.sensitivity.values():
+        bends |= sensitivity.max(axis=2) > 0
+    row = np.where(bends, lowest, lowest - np.inf).argmax(axis=1)  # nearest to closing, of those that splits tighten
+    row = np.where(bends.any(axis=1), row, lowest.argmax(axis=1))
     slope = linear.slope[everyone, row]
     corner = np.where(slope > 0, batch.lower, batch.upper)
     magnitude = enclosure.magnitude[-1][everyone, rows[everyone, row]]

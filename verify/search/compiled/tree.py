@@ -74,7 +74,7 @@ def bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities
     for c in range(cases):
         if P[mask + c] == 0:
             continue
-        best, best_row, closed = -1e308, -1, False
+        best, best_row, bent, closed = -1e308, -1, False, False
         for m in range(length):
             r = P[P[CASE_ROWS] + c * length + m]
             if m > 0 and r == P[P[CASE_ROWS] + c * length]:
@@ -91,8 +91,10 @@ def bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities
             if bound > 0.0 or (P[P[STRICT] + r] == 1 and bound >= 0.0):
                 closed = True
                 break
-            if bound > best or best_row < 0:
-                best, best_row = bound, r
+            meta = system + META * (unstable + r)
+            bends = F[meta + 2] > F[meta + 1]  # splits tighten rows over ReLUs; affine ones are exact as they are
+            if best_row < 0 or (bends and not bent) or (bends == bent and bound > best):
+                best, best_row, bent = bound, r, bends
         if closed:
             P[mask + c] = 0
         else:
