@@ -14,10 +14,9 @@ import time
 
 sys.path.insert(0, ".")
 
-from tests.oracle import decided_by_tie, phase_enumeration, plain_z3, random_tiny_query  # noqa: E402
-
-from verify.core.budget import Budget  # noqa: E402
-from verify.search.decide import decide  # noqa: E402
+from tests.oracle import decided_by_tie, phase_enumeration, plain_z3, random_tiny_query
+from verify.core.budget import Budget
+from verify.search.decide import decide
 
 
 def main() -> int:
@@ -36,7 +35,8 @@ def main() -> int:
         took = time.perf_counter() - start
         seconds, slowest = seconds + took, max(slowest, took)
         answer = decision.answer
-        tally[f"{answer} {decision.evidence or ''}".strip()] = tally.get(f"{answer} {decision.evidence or ''}".strip(), 0) + 1
+        name = f"{answer} {decision.evidence or ''}".strip()
+        tally[name] = tally.get(name, 0) + 1
         ties += decided_by_tie(query)
         if (answer == "sat") != expected or answer == "unknown" or plain_z3(query) != expected:
             differences += 1
