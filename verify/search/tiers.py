@@ -182,7 +182,7 @@ class Search:
         return False
 
     def explore_box(self, explore: Explore, batch: Batch) -> bool:
-        """Search one box to the end; what the budget leaves open goes back on the frontier."""
+        """Search one box to the end; what the budget or non-finite numbers leave open is noted as unsettled."""
         problem, box = self.problem, (batch.lower, batch.upper)
         intervals_only = self.narrow and batch.inherited is None
         enclosure = propagate(
@@ -192,7 +192,6 @@ class Search:
         rows = np.unique(cases)
         system = compress(problem.plan, enclosure, rows)
         if self.run.stop() or not usable(system):
-            self.frontier.push(batch)
             self.unsettled = True
             return False
         places = np.unique(np.searchsorted(rows, cases), axis=0)
