@@ -124,7 +124,7 @@ def line(path: Path, name: str, row: dict[str, str]) -> bool:
     data = path.read_bytes()
     data = gzip.decompress(data) if path.suffix == ".gz" else data
     rng = np.random.default_rng(0)
-    samples = 10 if len(data) > 20_000_000 else SAMPLES
+    samples = SAMPLES
     points = rng.uniform(-1, 1, (samples, network.input_size))
     expected, found = reference(data, network, points), evaluate(network, points)
     difference = np.abs(expected - found).max() / max(np.abs(expected).max(), 1e-300)
