@@ -20,6 +20,7 @@ COMMANDS = {c.name: c for c in (run_command.COMMAND, eval_command.COMMAND, inspe
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's) and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads cost CPU seconds here and win no time
     _prepare_streams()
     try:
         code = _dispatch(words)
