@@ -64,6 +64,7 @@ class Search:
         self.found: Point | None = None
         self.compiler = Compiler(wanted=False)
         self.asked = False  # for the compiled search
+        self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
 
     def decide(self) -> Decision:
@@ -197,7 +198,10 @@ class Search:
         places = np.unique(np.searchsorted(rows, cases), axis=0)
         if not self.narrow:
             system = self.refine(explore, system, enclosure, rows)
-            return self.explore_phases(explore, system, batch, places)
+            settled = self.frontier.settled
+            if self.explore_phases(explore, system, batch, places) or self.unsettled or not self.phases_left_open:
+                return self.found is not None
+            self.frontier.settled = settled  # inputs are split after all
         session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
         return self.drive(explore, session, batch, float(batch.share[0]))
 
@@ -220,7 +224,8 @@ class Search:
         return system
 
     def explore_phases(self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices) -> bool:
-        """Search one box by ReLU phases, case by case."""
+        """Search one box by ReLU phases, case by case; self.phases_left_open says whether some node resisted."""
+        self.phases_left_open = False
         share = float(batch.share[0]) / len(places)
         for case in places:
             if self.run.stop():
@@ -257,7 +262,7 @@ class Search:
             ):
                 return True
             if status == layout.LEAF and isinstance(session, PhaseSession):
-                self.unsettled = True  # every phase is fixed and rounding, or a tie, keeps the node open
+                self.phases_left_open = True  # every phase is fixed, and rounding or a tie keeps the node open
             elif isinstance(session, BoxSession) and status in (layout.LEAF, layout.FULL):
                 low, high, part = session.leaf() if status == layout.LEAF else session.drop()
                 if self.settle_leaf(explore, batch, (low, high), share * part, judge=status == layout.LEAF):
