@@ -115,7 +115,7 @@ def test_contradictory_rows_over_two_inputs_are_vacuous() -> None:
     net = network(2, ([(0, [[1, 1]])], [0], True), ([(1, [[1]])], [0], False))
     above = Row.of({0: 1, 1: 1}, {}, Fraction(-2), strict=True)  # touches the box in its corner alone
     found = decide(over_box(net, -1, 1, Row.of({}, {0: -1}, 5), above), budget())
-    assert (found.answer, found.evidence) == ("vacuous", Evidence.SOLVER)
+    assert (found.answer, found.evidence) == ("vacuous", Evidence.KERNEL)
     touching = Row.of({0: 1, 1: 1}, {}, Fraction(-2))
     assert decide(over_box(net, -1, 1, Row.of({}, {0: -1}, -5), touching), budget()).answer == "unsat"
     assert decide(over_box(net, -1, 1, TRUE, touching), budget()).x == (-1, -1)

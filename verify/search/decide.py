@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,11 +10,17 @@ from verify.core.budget import Budget
 from verify.core.normal_form import NormalForm, Region, normal_form
 from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
+from verify.kernel import Checked, Claim, RejectedError, check
 from verify.search.attack import Point, is_solution
 from verify.search.run import Run
+from verify.search.sketch import DIRECT
 from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
+
+CHEAP_WEIGHTS = 10_000  # networks with so few weights get a certificate without being asked to …
+CHEAP_STEPS = 400  # … when the search took so few steps …
+CHEAP_SECONDS = 0.25  # … and the kernel gets along with this
 
 
 def decide(
@@ -23,22 +30,28 @@ def decide(
     seed: int = 0,
     confirm: Callable[[Point], bool] = lambda _: True,
     report: Callable[[str, float, int], None] = lambda _phase, _settled, _open: None,
+    certificate: bool = False,
 ) -> Decision:
     """Answer "sat" with an exact point, "unsat", "vacuous" (the assumption itself is contradictory) or "unknown".
 
     `confirm` says whether the float replay reproduces a solution; unconfirmed ones are returned only when nothing
     better was found.  Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
+    `certificate`: make one whatever it costs, within the budget; else only where it is cheap.
     Raises QueryError E401, E402.
     """
     run = Run(query, budget, confirm, report)
     form = normal_form(query)
     decision = _decide(run, form, seed)
-    return _unless_vacuous(run, form, decision) if decision.answer == "unsat" else decision
+    if decision.answer == "unsat":
+        decision = _unless_vacuous(run, form, decision)
+    if decision.answer in ("unsat", "vacuous"):
+        decision = _with_certificate(run, form, decision, always=certificate)
+    return decision
 
 
 def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
-    regions = []
-    for region in form.regions:
+    regions, numbers = [], []
+    for number, region in enumerate(form.regions):
         always = () in region.cases  # nothing is asked of the outputs: any point of the region is a solution
         if always or region.rows:
             point = _point_of(run, region)
@@ -49,6 +62,8 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
             if point is not None and is_solution(run.query, region, point) and run.accept([point]) is not None:
                 return run.sat(point)
         regions.append(region)
+        numbers.append(number)
+    run.sketch.numbers = tuple(numbers)
     return search(run, tuple(regions), seed) if regions else run.unsat()
 
 
@@ -76,3 +91,41 @@ def _unless_vacuous(run: Run, form: NormalForm, decision: Decision) -> Decision:
         notes = ("nonvacuous: unknown (the assumption mentions outputs)",) if form.assumption_uses_outputs else ()
         return replace(decision, notes=notes)
     return run.vacuous()
+
+
+def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always: bool) -> Decision:
+    """Make a certificate and have the kernel check it; the decision as it was when that costs too much.
+
+    A certificate that the kernel rejects means that search and kernel disagree: the answer is then "unknown".
+    """
+    from verify.search.certify import MissedError, UncertifiedError
+
+    claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
+    regions = form.assumed if claim == "vacuous" else form.regions
+    sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
+    weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
+    if not always and (weights > CHEAP_WEIGHTS or sum(map(len, sketches)) > CHEAP_STEPS):
+        return decision
+    clock = run.budget.clock
+    until = min(run.budget.deadline, math.inf if always else clock() + CHEAP_SECONDS)
+    try:
+        payload, checked = _checked(run.query, sketches, claim, lambda: clock() > until)
+    except UncertifiedError as problem:
+        return replace(decision, notes=(*decision.notes, f"no certificate: {problem}")) if always else decision
+    except (MissedError, RejectedError) as problem:
+        note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
+        return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
+    leaves = tuple(sorted(checked.leaves.items()))
+    return replace(decision, evidence=Evidence.KERNEL, payload=payload, kernel_mode=checked.mode, leaves=leaves)
+
+
+def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool]) -> tuple[bytes, Checked]:
+    """A payload that the kernel accepts: the search's steps as they are, else mended."""
+    from verify.search.certify import certify, draft
+
+    try:
+        payload = draft(query, sketches, claim)
+        return payload, check(query, payload, claim)
+    except RejectedError:
+        payload = certify(query, sketches, claim, stop)
+        return payload, check(query, payload, claim)

@@ -9,6 +9,7 @@ from verify.core.budget import Budget
 from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence, Statistics
 from verify.search.attack import Point
+from verify.search.sketch import Sketch
 
 MAX_FRAGILE = 12  # unconfirmed solutions after which the search stops looking for a better one
 
@@ -26,6 +27,7 @@ class Run:
     subproblems: int = 0
     solver_calls: int = 0
     attack_points: int = 0
+    sketch: Sketch = field(default_factory=Sketch)
 
     def accept(self, points: Iterable[Point]) -> Point | None:
         """The first exact solution that the replay confirms; others are kept as fragile, up to a limit."""

@@ -33,6 +33,7 @@ from verify.search.compiled.machine import Compiler, Explore
 from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run
+from verify.search.sketch import OPEN
 
 ATTACK_WORK = 4e8  # multiplications of the first attack round, about
 ATTACK_POINTS = (64, 1024)
@@ -66,6 +67,7 @@ class Search:
         self.asked = False  # for the compiled search
         self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
+        self.sketch = run.sketch
 
     def decide(self) -> Decision:
         """Run the tiers one after the other until one of them decides."""
@@ -182,7 +184,7 @@ class Search:
                     return True
         return False
 
-    def explore_box(self, explore: Explore, batch: Batch) -> bool:
+    def explore_box(self, explore: Explore, batch: Batch, *, nested: bool = False) -> bool:
         """Search one box to the end; what the budget or non-finite numbers leave open is noted as unsettled."""
         problem, box = self.problem, (batch.lower, batch.upper)
         intervals_only = self.narrow and batch.inherited is None
@@ -203,6 +205,8 @@ class Search:
                 return self.found is not None
             self.frontier.settled = settled  # inputs are split after all
         session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
+        if not nested:
+            self.sketch.begin(int(batch.region[0]))
         return self.drive(explore, session, batch, float(batch.share[0]))
 
     def refine(
@@ -252,6 +256,8 @@ class Search:
                 session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
             before, start = session.visited, clock()
             status = session.run(boxes)
+            if isinstance(session, BoxSession):
+                self.sketch.add(int(batch.region[0]), session.take_log())
             self.run.subproblems += session.visited - before
             self.frontier.settled = min(1.0, base + share * session.settled)
             self.run.report("splitting", self.frontier.settled, session.open)
@@ -287,7 +293,8 @@ class Search:
         """A box the compiled search hands back: to the judge, or (out of memory there) to a fresh session."""
         leaf = Batch(box[0][None], box[1][None], parent.region, np.array([share]), parent.inherited)
         if not judge:
-            return self.explore_box(explore, leaf)
+            return self.explore_box(explore, leaf, nested=True)
+        self.sketch.add(int(parent.region[0]), OPEN)
         _, remaining = bound(self.problem, leaf, self.run.stop)
         if remaining is None:
             self.frontier.settle(share)

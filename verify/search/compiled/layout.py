@@ -37,9 +37,15 @@ from __future__ import annotations
     REFINE_NEXT,  # by phases: the next ReLU of the root to refine, -1 when that is over
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
+    LOG,  # P offset: the steps taken, in the words of verify.kernel.walk
+    LOG_SIZE,
+    LOG_USED,
     HEADER,  # length of this header
-) = range(32)
+) = range(35)
 
 META = 6  # numbers per row of a system before its coefficients
+
+LOG_PER_BOX = 18  # words one box can take: four rounds of three, one reduction, a split of up to four, one to spare
+LOG_WORDS = 1 << 18  # room for steps; a session whose log is full returns
 
 DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns

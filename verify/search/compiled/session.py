@@ -42,6 +42,12 @@ class Session:
     def open(self) -> int:
         return int(self.integers[layout.DEPTH])
 
+    def take_log(self) -> bytes:
+        """The steps taken since the last call, as verify.kernel.walk reads them."""
+        at, used = self.integers[layout.LOG], self.integers[layout.LOG_USED]
+        self.integers[layout.LOG_USED] = 0
+        return self.integers[at : at + used].astype(np.uint8).tobytes()
+
     def candidate(self) -> Floats:
         """The point found, after CANDIDATE."""
         at, d = self.integers[layout.POINT], self.integers[layout.INPUTS]
@@ -72,7 +78,8 @@ class BoxSession(Session):
         scratch = self._scratch_size(d, unstable, count)
         arena = max(2 * len(root), min(MAX_ARENA, len(root) * (2 + DEPTH_LIMIT)))
         header = layout.HEADER
-        P = np.zeros(header + cases.size + 2 * count + len(cases) + frames * frame_ints, dtype=np.int64)
+        log = header + cases.size + 2 * count + len(cases) + frames * frame_ints
+        P = np.zeros(log + layout.LOG_WORDS, dtype=np.int64)
         F = np.zeros(frames * frame_floats + arena + scratch + 2 + 4 * d + 1)
         self.integers, self.floats = P, F
         P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH] = len(P), len(F)
@@ -83,6 +90,7 @@ class BoxSession(Session):
         P[layout.MASK] = header + cases.size + 2 * count
         P[layout.INT_FRAMES] = P[layout.MASK] + len(cases)
         P[layout.FRAME_INTS], P[layout.FRAME_FLOATS], P[layout.FRAME_LIMIT] = frame_ints, frame_floats, frames
+        P[layout.LOG], P[layout.LOG_SIZE] = log, layout.LOG_WORDS
         P[layout.ARENA], P[layout.ARENA_SIZE] = frames * frame_floats, arena
         P[layout.SCRATCH] = frames * frame_floats + arena
         P[layout.TINY] = P[layout.SCRATCH] + scratch

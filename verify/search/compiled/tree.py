@@ -35,6 +35,10 @@ from verify.search.compiled.layout import (
     INT_FRAMES,
     JUDGE_BELOW,
     LEAF,
+    LOG,
+    LOG_PER_BOX,
+    LOG_SIZE,
+    LOG_USED,
     MASK,
     META,
     NEEDED,
@@ -59,6 +63,8 @@ from verify.search.compiled.system import (
     value_at,
 )
 
+# Steps of a proof, numbered as in verify.kernel.walk.
+STEP_LEAF, STEP_TIGHTEN, STEP_REDUCE, STEP_BOUND, STEP_CLIP, STEP_LOW, STEP_HIGH = 0, 1, 2, 3, 4, 7, 8
 TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
 FAIR_TURN = 16  # every so many levels the relatively widest input is split, whatever the scores say
@@ -199,6 +205,13 @@ def fair_choice(F, P, d, box):
 
 
 @compiled
+def log(P, step):
+    """Note one step of the proof; the caller of `explore` made room for all of them."""
+    P[P[LOG] + P[LOG_USED]] = step
+    P[LOG_USED] += 1
+
+
+@compiled
 def push(F, P, frame, d, system, left, top, depth, share, at):
     """Write a frame: the box in hand, bounds of the ReLUs that `mapping` keeps, open cases."""
     box, mask, lows, highs, mapping = at
@@ -306,6 +319,8 @@ def explore(P, F):
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
+        if P[LOG_USED] + LOG_PER_BOX > P[LOG_SIZE]:
+            return OUT_OF_BOXES
         P[BOXES_DONE] += 1
         frame = P[DEPTH] - 1
         P[DEPTH] = frame
@@ -315,19 +330,23 @@ def explore(P, F):
         load(F, P, frame, d, box, lows, highs)
         fixed, still, row, slack = 0, 0, -1, 0.0
         for _ in range(4):
+            log(P, STEP_TIGHTEN)
             fixed = tighten(F, system, d, unstable, lows, highs, slopes, at, tiny)
             still = 0
             if fixed < 0:
                 break
+            log(P, STEP_BOUND)
             still, row, slack = bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities, at, tiny)
             if still != 1:
                 break
+            log(P, STEP_CLIP)
             kept = clip(F, P, d, mask, forms, box)
             if kept < 0.0:
                 still = 0
             if kept < 0.0 or kept > 0.5:
                 break
         if still == 0:
+            log(P, STEP_LEAF)
             F[P[CLOSED_SHARE]] += share
             continue
         found = try_points(F, P, system, d, unstable, row, forms, box, x, z)
@@ -338,6 +357,7 @@ def explore(P, F):
             axis = choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, highs, slopes, box)
         left = unstable
         if fixed > 0:
+            log(P, STEP_REDUCE)
             new_system, left, new_top = shrink(F, P, system, d, unstable, top, relaxations, mapping, buffer, tiny)
             if left >= 0:
                 system, top = new_system, new_top
@@ -353,6 +373,12 @@ def explore(P, F):
             F[P[POINT] + 3 * d] = share
             return LEAF
         upper_first = F[forms + row * (d + 1) + axis] < 0.0
+        log(P, STEP_HIGH if upper_first else STEP_LOW)
+        rest = axis
+        while rest >= 128:
+            log(P, 128 + rest % 128)
+            rest //= 128
+        log(P, rest)
         halve(F, P, frame, d, axis, upper_first, system, left, top, depth, share, kept_at)
         if found:
             return CANDIDATE

@@ -1,0 +1,189 @@
+"""The integer system of one region, and what is done with it: bound, tighten, substitute, clip.
+
+Over a region's box with inputs x_k = lo_k + (hi_k - lo_k) s_k, 0 <= s_k <= 1, every ReLU j still unstable is a variable
+r_j = 2^{scale} ρ_j with 0 <= ρ_j <= 1, and its pre-activation z_j = 2^{scale} ζ_j obeys, in units of 2^-P,
+
+    |ζ_j - (c_j + Σ_k a_jk s_k + Σ_{i<j} a_ji ρ_i)|  <=  e_j,        ρ_j = max(ζ_j, 0),                     (S)
+
+and so do the query's rows, each in a scale of its own (only their signs matter).  All numbers are integers; `>> P`
+rounds down.  Rounding a coefficient of s_k >= 0 or ρ_j >= 0 down makes a lower bound smaller: that is all the rounding
+there is in `lower`.  The proofs are in docs/kernel.md, section by section under the functions' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+P = 40
+ONE = 1 << P
+SLOPE_BITS = 8  # slopes in hints are multiples of 2^-8
+
+
+@dataclass(frozen=True)
+class Form:
+    """One row of (S): coefficients over s (by input) and over ρ (by variable), zeros left out; constant; error."""
+
+    s: dict[int, int]
+    r: dict[int, int]
+    constant: int
+    error: int
+
+
+@dataclass
+class Node:
+    """A subproblem: rows of the variables left (ascending) and of the query, box of s, bounds of ζ, open cases."""
+
+    variables: dict[int, Form]
+    rows: dict[int, Form]
+    box_low: list[int]
+    box_high: list[int]
+    low: dict[int, int]
+    high: dict[int, int]
+    cases: tuple[int, ...]
+
+    def child(self) -> Node:
+        """A copy whose bounds can change by themselves."""
+        return Node(
+            self.variables, self.rows, self.box_low[:], self.box_high[:], dict(self.low), dict(self.high), self.cases
+        )
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Multipliers by variable: slopes in units of 2^-SLOPE_BITS (absent: the default), β >= 0 in units of 2^-P."""
+
+    slopes: dict[int, int]
+    betas: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """functional >= constant + Σ form·s at every point of the node; `least` is the least value of that."""
+
+    form: dict[int, int]
+    constant: int
+    least: int
+
+
+def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Bound:
+    """A lower bound of sign · form at every point the node allows.
+
+    From the last variable to the first, t·ρ_j is replaced by q·ζ_j + shift <= t·ρ_j, and ζ_j by its row:
+    ρ_j = ζ_j >= 0: any q <= t; ρ_j = 0 >= ζ_j: any q >= 0; unstable and t > 0: any 0 <= q <= t;
+    unstable and t < 0: any t <= q <= 0, with the shift that both ends of [low, high] need.
+    """
+    s = {k: sign * a for k, a in form.s.items()}
+    r = {j: sign * a for j, a in form.r.items()}
+    constant, error = sign * form.constant, form.error
+    betas = hints.betas if hints else {}
+    for j in reversed(node.variables):
+        t, beta = r.pop(j, 0), betas.get(j, 0)
+        if not t and not beta:
+            continue
+        low, high = node.low[j], node.high[j]
+        if low >= 0:
+            q = t - beta
+        elif high <= 0:
+            q = beta
+        elif t >= 0:
+            slope = hints.slopes.get(j, -1) if hints else -1
+            q = (t if high > -low else 0) if slope < 0 else t * slope >> SLOPE_BITS
+        else:
+            q = -(-t * ((high << P) // (high - low)) >> P)
+            constant += min(-q * low >> P, (t - q) * high >> P)
+        if not q:
+            continue
+        source = node.variables[j]
+        constant += q * source.constant >> P
+        error += (abs(q) * source.error >> P) + 1
+        for target, entries in ((s, source.s), (r, source.r)):
+            for k, a in entries.items():
+                target[k] = target.get(k, 0) + (q * a >> P)
+    constant -= error
+    least = constant
+    for k, a in s.items():
+        least += a * (node.box_low[k] if a > 0 else node.box_high[k]) >> P
+    return Bound(s, constant, least)
+
+
+def tighten(node: Node) -> bool:
+    """Bound every unstable variable again, first to last; false when that shows the node to be empty."""
+    for j, form in node.variables.items():
+        if node.low[j] >= 0 or node.high[j] <= 0:
+            continue
+        node.low[j] = max(node.low[j], lower(node, form, 1).least)
+        if node.low[j] < 0:
+            node.high[j] = min(node.high[j], -lower(node, form, -1).least)
+        if node.low[j] > node.high[j]:
+            return False
+    return True
+
+
+def add(target: tuple[dict[int, int], dict[int, int]], t: int, form: Form) -> tuple[int, int]:
+    """target += t · form, rounded down; returns what that adds to the constant, and a bound on the error it makes.
+
+    Each coefficient, times a variable in [0, 1], is off by less than one unit, and so is the constant.
+    """
+    error = (abs(t) * form.error >> P) + 2
+    for into, entries in zip(target, (form.s, form.r), strict=True):
+        for k, a in entries.items():
+            total = into.get(k, 0) + (t * a >> P)
+            error += 1
+            if total:
+                into[k] = total
+            else:
+                into.pop(k, None)
+    return t * form.constant >> P, error
+
+
+def substitute(node: Node, needed: Iterable[int]) -> None:
+    """Replace the variables of known phase by their rows or by zero; drop those that no row of `needed` depends on."""
+    rows = {r: node.rows[r] for r in needed}
+    wanted = _dependencies(node, rows.values())
+    active = [j for j in node.variables if j in wanted and node.low[j] >= 0]
+    kept = [j for j in node.variables if j in wanted and node.low[j] < 0 < node.high[j]]
+    unstable = set(kept)
+    variables = {j: _composed(node, node.variables[j], active, unstable) for j in kept}
+    node.rows = {r: _composed(node, form, active, unstable) for r, form in rows.items()}
+    node.variables = variables
+    node.low = {j: node.low[j] for j in kept}
+    node.high = {j: node.high[j] for j in kept}
+
+
+def _composed(node: Node, form: Form, active: Sequence[int], unstable: set[int]) -> Form:
+    s, r, constant, error = dict(form.s), dict(form.r), form.constant, form.error
+    for j in reversed(active):
+        t = r.pop(j, 0)
+        if t:
+            more, off = add((s, r), t, node.variables[j])
+            constant, error = constant + more, error + off
+    return Form(s, {j: a for j, a in r.items() if j in unstable}, constant, error)
+
+
+def _dependencies(node: Node, rows: Iterable[Form]) -> set[int]:
+    """The variables that some row depends on, through variables that are not zero."""
+    wanted = {j for form in rows for j in form.r}
+    for j in reversed(node.variables):
+        if j in wanted and node.high[j] > 0:
+            wanted.update(node.variables[j].r)
+    return wanted
+
+
+def clip(node: Node, bounds: Iterable[Bound]) -> bool:
+    """Shrink the box to where every bound can be <= 0; false when there is no such point.
+
+    A point with bound <= 0 has a_k s_k <= -(constant + Σ_{i≠k} min a_i s_i) for each k.
+    """
+    for bound in bounds:
+        parts = {k: (a * (node.box_low[k] if a > 0 else node.box_high[k])) >> P for k, a in bound.form.items()}
+        total = bound.constant + sum(parts.values())
+        for k in sorted(parts):
+            a, room = bound.form[k], parts[k] - total  # a s_k <= room
+            if a > 0:
+                node.box_high[k] = min(node.box_high[k], -((-room << P) // a))
+            elif a < 0:
+                node.box_low[k] = max(node.box_low[k], (-room << P) // -a)
+            if node.box_low[k] > node.box_high[k]:
+                return False
+    return True
