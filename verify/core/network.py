@@ -109,6 +109,17 @@ class Matrix:
             for k in range(self.starts[row], self.starts[row + 1]):
                 yield self.indices[k], self.values[k]
 
+    def numerators(self, row: int) -> Iterator[tuple[int, int]]:
+        """The (column, numerator) pairs of one row over `values.integers()`'s denominator, zeros left out."""
+        numbers, _ = self.values.integers()
+        if self.starts is None or self.indices is None:
+            base = row * self.columns
+            pairs = enumerate(numbers[base : base + self.columns])
+        else:
+            begin, end = self.starts[row], self.starts[row + 1]
+            pairs = zip(self.indices[begin:end], numbers[begin:end], strict=True)  # type: ignore[assignment]
+        return ((column, n) for column, n in pairs if n)
+
     def digest_into(self, hasher: hashlib._Hash) -> None:
         hasher.update(f"m{self.rows},{self.columns},{'d' if self.is_dense else 's'};".encode())
         if self.starts is not None and self.indices is not None:

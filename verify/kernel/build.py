@@ -6,7 +6,7 @@ A weight that is no multiple of 2^-P in these scales is rounded down, and charge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -48,7 +48,7 @@ class Root:
             for number, block in enumerate(network.blocks):
                 self._add_block(number, block)
         for number, row in enumerate(rows):
-            self._add_row(number, row, scales[len(network.blocks) + number])
+            self.node.rows[number] = self.compose(query_row(self, row, scales[len(network.blocks) + number]))
 
     def _add_block(self, number: int, block: Block) -> None:
         rows = [plain_row(self, block, row, self.scales[number]) for row in range(block.size)]
@@ -66,7 +66,8 @@ class Root:
                 continue
             form = self.compose(row)
             low[i] = max(low[i], lower(self.node, form, 1).least)
-            high[i] = min(high[i], -lower(self.node, form, -1).least)
+            if low[i] < 0:
+                high[i] = min(high[i], -lower(self.node, form, -1).least)
             if low[i] > high[i]:
                 raise RejectedError(f"bounds of ReLU {i} of block {number} contradict each other")
             if low[i] < 0 < high[i]:
@@ -76,12 +77,6 @@ class Root:
             bottom, top = self.range_of((number, i))
             if bottom < -ONE or top > ONE:
                 raise RejectedError(f"the scale of block {number} is too small")
-
-    def _add_row(self, number: int, row: Row, scale: int) -> None:
-        """A row of the query, left side minus bound, in a scale of its own."""
-        places = [(port.value, element) for port in self.network.outputs for element in range(port.size)]
-        values = [(places[index], coefficient) for index, coefficient in row.outputs]
-        self.node.rows[number] = self.compose(_rounded(self, row.inputs, values, -row.bound, scale))
 
     def range_of(self, entry: Entry) -> tuple[int, int]:
         """Bounds of a value (behind its ReLU, if it has one)."""
@@ -131,55 +126,70 @@ class Root:
 
 
 def plain_row(root: Root, block: Block, row: int, scale: int) -> Plain:
-    inputs: list[tuple[int, Fraction]] = []
-    values: list[tuple[Entry, Fraction]] = []
-    for term in block.terms:
-        for column, weight in term.matrix.entries(row):
-            if term.source < root.first:
-                inputs.append((root.offsets[term.source] + column, weight))
-            else:
-                values.append(((term.source - root.first, column), weight))
-    return _rounded(root, inputs, [((e[0] + root.first, e[1]), w) for e, w in values], block.bias[row], scale)
-
-
-def _rounded(
-    root: Root,
-    inputs: Sequence[tuple[int, Fraction]],
-    values: Sequence[tuple[tuple[int, int], Fraction]],
-    constant: Fraction,
-    scale: int,
-) -> Plain:
-    """Σ inputs·x + Σ values·v + constant in the scale; `values` are by (value index, element)."""
+    """A block's row in the scale."""
     s: dict[int, Fraction] = {}
-    weights: dict[Entry, int] = {}
-    error = 0
-    for index, weight in inputs:
-        low, high = root.box.lower[index], root.box.upper[index]
-        constant += weight * low
-        s[index] = s.get(index, Fraction(0)) + weight * (high - low)
-    for (value, element), weight in values:
+    values: dict[Entry, int] = {}
+    constant, error = block.bias[row], 0
+    for term in block.terms:
+        if term.source < root.first:
+            offset = root.offsets[term.source]
+            constant += _add_inputs(root, s, ((offset + column, w) for column, w in term.matrix.entries(row)))
+            continue
+        source = term.source - root.first
+        denominator, shift = term.matrix.values.integers()[1], root.scales[source] - scale
+        for column, numerator in term.matrix.numerators(row):
+            w, off = _units(numerator, denominator, shift)
+            values[source, column] = values.get((source, column), 0) + w
+            error += off
+    return _plain(s, values, constant, error, scale)
+
+
+def query_row(root: Root, row: Row, scale: int) -> Plain:
+    """A row of the query, left side minus bound, in the scale."""
+    s: dict[int, Fraction] = {}
+    values: dict[Entry, int] = {}
+    constant, error = _add_inputs(root, s, row.inputs) - row.bound, 0
+    places = [(port.value, element) for port in root.network.outputs for element in range(port.size)]
+    for index, weight in row.outputs:
+        value, element = places[index]
         if value < root.first:  # an output that is an input
-            inputs_again = root.offsets[value] + element
-            low, high = root.box.lower[inputs_again], root.box.upper[inputs_again]
-            constant += weight * low
-            s[inputs_again] = s.get(inputs_again, Fraction(0)) + weight * (high - low)
+            constant += _add_inputs(root, s, [(root.offsets[value] + element, weight)])
             continue
         entry = (value - root.first, element)
-        w, off = _units(weight, root.scales[entry[0]] - scale)
-        weights[entry], error = weights.get(entry, 0) + w, error + off
-    rounded = {}
-    for k, a in s.items():
-        rounded[k], off = _units(a, -scale)
+        w, off = _units(weight.numerator, weight.denominator, root.scales[entry[0]] - scale)
+        values[entry] = values.get(entry, 0) + w
         error += off
-    units, off = _units(constant, -scale)
-    return Plain({k: a for k, a in rounded.items() if a}, {e: w for e, w in weights.items() if w}, units, error + off)
+    return _plain(s, values, constant, error, scale)
 
 
-def _units(number: Fraction, shift: int) -> tuple[int, int]:
-    """(number · 2^shift in units of 2^-P, rounded down; 1 if that is not exact, else 0)."""
+def _add_inputs(root: Root, s: dict[int, Fraction], entries: Iterable[tuple[int, Fraction]]) -> Fraction:
+    """Add Σ weight · x over s, exactly; returns the constant."""
+    constant = Fraction(0)
+    for index, weight in entries:
+        low, high = root.box.lower[index], root.box.upper[index]
+        constant += weight * low
+        if low != high:
+            s[index] = s.get(index, Fraction(0)) + weight * (high - low)
+    return constant
+
+
+def _plain(s: dict[int, Fraction], values: dict[Entry, int], constant: Fraction, error: int, scale: int) -> Plain:
+    rounded: dict[int, int] = {}
+    for k, a in s.items():
+        rounded[k], off = _units(a.numerator, a.denominator, -scale)
+        error += off
+    units, off = _units(constant.numerator, constant.denominator, -scale)
+    nonzero = {entry: w for entry, w in values.items() if w}
+    return Plain({k: a for k, a in rounded.items() if a}, nonzero, units, error + off)
+
+
+def _units(numerator: int, denominator: int, shift: int) -> tuple[int, int]:
+    """(numerator / denominator · 2^shift in units of 2^-P, rounded down; 1 if that is not exact, else 0)."""
     power = shift + P
-    numerator = number.numerator << power if power >= 0 else number.numerator
-    denominator = number.denominator if power >= 0 else number.denominator << -power
+    if power >= 0:
+        numerator <<= power
+    else:
+        denominator <<= -power
     units, rest = divmod(numerator, denominator)
     return units, int(rest != 0)
 

@@ -21,7 +21,7 @@ from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, Walk, exact_box
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.problem import build_problem
-from verify.search.sketch import DIRECT, OPEN
+from verify.search.sketch import AGAIN, OPEN
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
@@ -157,7 +157,7 @@ class Mending(Walk):
         axis = max(range(len(node.box_low)), key=lambda k: self.width(node, k))
         if self.width(node, axis) < 2:
             raise RejectedError("a leaf cannot be split further")
-        script.replace_last(bytes([LOW]) + varint(axis) + DIRECT + DIRECT)
+        script.replace_last(bytes([LOW]) + varint(axis) + AGAIN + AGAIN)
         return self.visit(node)
 
     def width(self, node: Node, k: int) -> int:

@@ -18,9 +18,8 @@ from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
 
-CHEAP_WEIGHTS = 10_000  # networks with so few weights get a certificate without being asked to …
-CHEAP_STEPS = 400  # … when the search took so few steps …
-CHEAP_SECONDS = 0.25  # … and the kernel gets along with this
+CHEAP_WORK = 250_000  # weights times bound passes: up to here a certificate is made without being asked for …
+CHEAP_SECONDS = 0.25  # … unless mending it takes longer than this
 
 
 def decide(
@@ -104,7 +103,7 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
     regions = form.assumed if claim == "vacuous" else form.regions
     sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
-    if not always and (weights > CHEAP_WEIGHTS or sum(map(len, sketches)) > CHEAP_STEPS):
+    if not always and weights * sum(len(s) // len(DIRECT) for s in sketches) > CHEAP_WORK:
         return decision
     clock = run.budget.clock
     until = min(run.budget.deadline, math.inf if always else clock() + CHEAP_SECONDS)

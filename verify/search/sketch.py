@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 
-DIRECT = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass
+DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
+AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
 OPEN = bytes([LEAF])  # a leaf whose proof is still to be found
 
 
