@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.bounds.backward import propagate
+from verify.core.floats import OutOfRangeError
 from verify.core.normal_form import Region
 from verify.core.query import Query
 from verify.kernel.check import Claim, claimed_regions, numbered, read_root
@@ -69,7 +70,11 @@ def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool
 
 def header(query: Query, region: Region) -> bytes:
     """Scales and twins of a region's root."""
-    scales, twins = root_hints(query, region)
+    try:
+        with np.errstate(all="ignore"):
+            scales, twins = root_hints(query, region)
+    except OutOfRangeError as problem:
+        raise UncertifiedError(problem.message) from problem
     out = bytearray()
     for scale in scales:
         out += signed(scale)
@@ -86,8 +91,7 @@ def root_hints(query: Query, region: Region) -> tuple[list[int], list[tuple[int,
         return [0] * len(query.network.blocks), []
     problem = build_problem(query, (Region(region.box, (), (tuple(rows),)),))
     plan, last = problem.plan, problem.row_block
-    with np.errstate(all="ignore"):
-        enclosure = propagate(plan, (problem.lower, problem.upper), last)
+    enclosure = propagate(plan, (problem.lower, problem.upper), last)
     lows = [*plan.split_inputs(enclosure.inputs[0][0]), *(low[0] for low in enclosure.lower)]
     highs = [*plan.split_inputs(enclosure.inputs[1][0]), *(high[0] for high in enclosure.upper)]
     scales = []
