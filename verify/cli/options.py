@@ -18,12 +18,12 @@ from verify.errors import UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """One flag.  `kind` reads its value; a repeatable one collects a list."""
+    """One flag.  `kind` reads its value (bool: there is none); a repeatable one collects a list."""
 
     flags: tuple[str, ...]
     metavar: str
     help: str
-    kind: type[str] | type[float] | type[int] = str
+    kind: type[str] | type[float] | type[int] | type[bool] = str
     repeatable: bool = False
     default: Any = None
     choices: tuple[str, ...] | None = None
@@ -51,6 +51,8 @@ FORMAT = Option(
     choices=("text", "json"),
 )
 
+CHECK = Option(("--check",), "", "change nothing; exit 1 if a file is not in canonical layout", kind=bool)
+
 
 @dataclass(frozen=True)
 class Command:
@@ -64,6 +66,7 @@ class Command:
     epilog: str
     options: tuple[Option, ...]
     prepare: Callable[[argparse.Namespace], Callable[[], int]]
+    several: bool = False  # whether the argument may be repeated: its value is a list
 
     def help(self) -> str:
         return _parser(self).format_help()
@@ -81,7 +84,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if getattr(values, self.argument) is None:
+        if not getattr(values, self.argument):
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -94,17 +97,21 @@ class _Parser(argparse.ArgumentParser):
 def _parser(command: Command) -> _Parser:
     parser = _Parser(
         prog=f"verify {command.name}",
-        usage=f"verify {command.name} {command.argument} [options]",
+        usage=f"verify {command.name} {command.argument}{'…' * command.several} [options]",
         description=command.description,
         epilog=command.epilog,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument(command.argument, nargs="?", help=command.argument_help)
+    parser.add_argument(command.argument, nargs="*" if command.several else "?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
-        settings: dict[str, Any] = {"metavar": option.metavar, "help": option.help, "dest": option.name}
+        settings: dict[str, Any] = {"help": option.help, "dest": option.name}
+        if option.kind is bool:
+            flags.add_argument(*option.flags, action="store_true", **settings)
+            continue
+        settings["metavar"] = option.metavar
         if option.repeatable:
             flags.add_argument(*option.flags, action="append", default=[], **settings)
         else:

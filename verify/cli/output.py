@@ -53,8 +53,10 @@ def silence_stdout() -> None:
 
 
 def complain(error: VerifyError) -> None:
-    """An error on stderr: code, place, caret, fix."""
-    sys.stderr.write(f"{error}\n")
+    """An error, and further ones found with it, on stderr: code, place, caret, fix."""
+    sys.stderr.write("\n\n".join(map(str, (error, *error.more))) + "\n")
+    if error.more:
+        sys.stderr.write(f"\n{len(error.more) + 1} errors\n")
     sys.stderr.flush()
 
 

@@ -94,7 +94,7 @@ def read(request: Request, on_outline: Callable[[tuple[Outline, ...]], None] = l
     file = Path(request.path)
     if ".vnnlib" in file.suffixes:
         return _read_vnnlib(request, file, on_outline)
-    text, digest = _read_text(file, SpecError)
+    text, digest = read_text(file, SpecError)
     # by submodule: `verify.spec.parse` is the function until the submodule of that name has been imported
     from verify.spec.check import check_spec
     from verify.spec.lower import lower_spec
@@ -132,7 +132,7 @@ def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]
 
 
 def _read_vnnlib(request: Request, file: Path, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
-    text, digest = _read_text(file, VnnlibError)
+    text, digest = read_text(file, VnnlibError)
     if len(request.networks) != 1:
         raise UsageError("E004", "a VNN-LIB file needs one network", fix="give it: --network FILE.onnx")
     if request.params:
@@ -154,8 +154,11 @@ def network_infos(spec: Spec) -> dict[str, NetworkInfo]:
     return {n: NetworkInfo(m.file, m.sha256, m.network.digest) for n, m in spec.networks.items()}
 
 
-def _read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
-    """The text of a file (un-gzipped when it ends in .gz) and the SHA-256 of its bytes."""
+def read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
+    """The text of a file (un-gzipped when it ends in .gz) and the SHA-256 of its bytes.
+
+    Raises `error` E290-E292 or E390-E392: no such file, cannot be read, not UTF-8.
+    """
     prefix = "E2" if error is VnnlibError else "E3"
     place = Place(str(file))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from verify.errors import Mark
 from verify.spec import syntax as s
 from verify.spec.codes import error
 from verify.spec.scope import Scope, check_size, depends_on, same_unit, wrong_kind
@@ -80,9 +81,11 @@ def _times(node: s.Product, left: s.Expression, a: Scalar, right: s.Expression, 
     factors = f"`{left.text}`" if left.place != node.place else "the factors before"
     raise error(
         "E312",
-        node.place,
+        right.place,
         f"product of two unknown quantities is not linear: {factors} and `{right.text}` {both}",
         "multiply by a constant or `param`; bound each factor separately; or use abs, min and max",
+        label=f"depends on {on_right}",
+        also=[Mark(left.place, f"depends on {on_left}")] if left.place != node.place else (),
     )
 
 
@@ -101,7 +104,7 @@ def _over(a: Scalar, factor: s.Expression, b: Scalar, scope: Scope) -> Scalar:
 
 
 def scalars(nodes: list[s.Expression], scope: Scope) -> list[Scalar]:
-    return [scope.scalar(n) for n in nodes]
+    return scope.each(nodes, scope.scalar)
 
 
 def common_unit(nodes: list[s.Expression], values: list[Scalar]) -> Unit | None:
@@ -165,7 +168,7 @@ def _comparable(operand: s.Expression, node: s.Comparison, scope: Scope) -> Scal
 
 
 def junction(node: s.Junction, scope: Scope) -> Value:
-    parts = [scope.truth(o) for o in node.operands]
+    parts = scope.each(node.operands, scope.truth)
     return Truth(all_of(parts) if node.word == "and" else any_of(parts))
 
 
@@ -174,7 +177,8 @@ def not_(node: s.Not, scope: Scope) -> Value:
 
 
 def implies(node: s.Implies, scope: Scope) -> Value:
-    return Truth(any_of([opposite(scope.truth(node.premise)), scope.truth(node.conclusion)]))
+    premise, conclusion = scope.each([node.premise, node.conclusion], scope.truth)
+    return Truth(any_of([opposite(premise), conclusion]))
 
 
 def if_(node: s.If, scope: Scope) -> Value:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from verify.core.verdict import Verdict
-from verify.errors import Place
+from verify.errors import Mark, Place
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
 from verify.spec.declare import declare, interval, scope_of
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope
 from verify.spec.terms import Condition, InputRef, all_of, any_of, compare, constant, reference
@@ -63,8 +64,14 @@ class CheckedSpec:
 
 def check_spec(spec: s.SpecFile, params: Mapping[str, str]) -> CheckedSpec:
     """Check a whole file without its models.  Raises SpecError."""
-    declared = declare(spec, params)
-    found = [_Property(item, declared).check() for item in spec.items if isinstance(item, s.PropertyDecl)]
+    mistakes = Mistakes()
+    declared = declare(spec, params, mistakes)
+    found = []
+    for item in spec.items:
+        if isinstance(item, s.PropertyDecl):
+            with mistakes.collecting():
+                found.append(_Property(item, declared).check())
+    mistakes.raise_any()
     return CheckedSpec(declared, tuple(found))
 
 
@@ -84,9 +91,18 @@ class _Property:
         item = self.item
         if item.sweep is not None:
             raise error("E306", item.sweep.place, "`property … for …` is not supported yet", "use a `param` and -p")
-        scope = scope_of(self.declared)
+        scope, mistakes = scope_of(self.declared), Mistakes()
         for statement in item.statements:
-            scope = self._statement(statement, scope)
+            known = scope
+            with mistakes.collecting():
+                scope = known.break_names(_introduced(statement))
+                scope = self._statement(statement, known)
+            scope.work.depth = 0
+        expected: Verdict | None = None
+        timeout: float | None = None
+        with mistakes.collecting():
+            expected, timeout = self._attributes()
+        mistakes.raise_any()
         if not self.variables:
             raise error(
                 "E320",
@@ -96,7 +112,6 @@ class _Property:
             )
         if not self.asserts:
             raise error("E322", item.name.place, f"property `{item.name.text}` asserts nothing", "add an `assert`")
-        expected, timeout = self._attributes()
         return CheckedProperty(
             name=item.name.text,
             title=item.title,
@@ -122,13 +137,14 @@ class _Property:
                 raise error(
                     "E323",
                     statement.place,
-                    f"`assume` after the `assert` on line {self.asserts[0].place.line}",
+                    "`assume` after an `assert`",
                     "assumptions come before every assert; use `=>` for a condition of one assert",
+                    also=[Mark(self.asserts[0].place, "the assert")],
                 )
             self.assumptions.append(scope.truth(statement.condition))
         else:
-            self.assertions.append(scope.truth(statement.condition))
             self.asserts.append(statement)
+            self.assertions.append(scope.truth(statement.condition))
         return scope
 
     def _check_new(self, name: s.Identifier, scope: Scope) -> None:
@@ -136,16 +152,24 @@ class _Property:
         if text in scope.names:
             raise error("E311", name.place, f"`{text}` already has a meaning in this property", "choose another name")
         if text in self.declared.later or text in BUILT_IN:
-            where = f" on line {self.declared.later[text].line}" if text in self.declared.later else ""
-            raise error("E311", name.place, f"`{text}` is already declared{where}", "choose another name")
+            if text in self.declared.later:
+                raise error(
+                    "E311",
+                    name.place,
+                    f"`{text}` is already declared",
+                    "choose another name",
+                    also=[Mark(self.declared.later[text], "declared here")],
+                )
+            raise error("E311", name.place, f"`{text}` is a built-in function", "choose another name")
 
     def _quantify(self, statement: s.Quantifier, scope: Scope) -> Scope:
         if self.word and self.word != statement.word:
             raise error(
                 "E321",
                 statement.place,
-                f"`{statement.word}` after `{self.word}` on line {self.variables[0].place.line}",
+                f"`{statement.word}` after `{self.word}`",
                 "one property uses one kind of quantifier; write two properties",
+                also=[Mark(self.variables[0].place, f"quantified with `{self.word}`")] if self.variables else (),
             )
         self.word = statement.word
         bound: dict[str, Value] = {}
@@ -238,3 +262,10 @@ class _Property:
         if seconds.term.constant > 10**9:
             raise error("E325", node.place, "the timeout is longer than 30 years", "write @timeout(60)")
         return float(seconds.term.constant)
+
+
+def _introduced(statement: s.Quantifier | s.Let | s.Assume | s.Assert) -> list[str]:
+    """The names that a statement gives a meaning."""
+    if isinstance(statement, s.Quantifier):
+        return [n.text for n in statement.names]
+    return [statement.name.text] if isinstance(statement, s.Let) else []

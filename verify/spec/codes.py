@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from verify.errors import Place, SpecError
+from collections.abc import Iterable
+
+from verify.errors import Mark, Place, SpecError
 
 CODES = {
     "E301": "the text is not a spec: an unexpected word or character",
@@ -52,7 +54,18 @@ CODES = {
 }
 
 
-def error(code: str, place: Place, message: str, fix: str = "") -> SpecError:
-    """The SpecError to raise; `code` is a key of CODES."""
+class FollowUpError(SpecError):
+    """A mistake that only follows from one already reported; it is never shown."""
+
+
+def error(
+    code: str, place: Place, message: str, fix: str = "", *, label: str = "", also: Iterable[Mark] = ()
+) -> SpecError:
+    """The SpecError to raise; `code` is a key of CODES.  `also`: the other places of a clash."""
     assert code in CODES, code
-    return SpecError(code, message, fix=fix, place=place)
+    return SpecError(code, message, fix=fix, place=place, label=label, also=also)
+
+
+def follow_up(place: Place, name: str) -> FollowUpError:
+    """What to raise where `name` is used whose own declaration is wrong."""
+    return FollowUpError("E310", f"`{name}` is not usable", place=place)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
-from verify.errors import Place, SpecError
+from verify.errors import Mark, Place, SpecError
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
 from verify.spec.meaning import HANDLERS
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
 from verify.spec.terms import RawValue, Term, constant, reference
-from verify.spec.units import DIMENSIONLESS, Scale, Unit, resolve
+from verify.spec.units import BROKEN, DIMENSIONLESS, Scale, Unit, resolve
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value, in_unit
 
 MAX_ELEMENTS = 1_000_000  # of one field
@@ -24,28 +26,46 @@ _VALUE = re.compile(
 _POWER = re.compile(r"([A-Za-z_]\w*)(?:\^(-?\d{1,2}))?")
 
 
-def declare(spec: s.SpecFile, params: Mapping[str, str]) -> Declarations:
-    """Everything the file declares, checked; `params` overrides values of params.  Raises SpecError."""
-    declared = Declarations()
+def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> Declarations:
+    """Everything the file declares, checked; `params` overrides values of params.  What is wrong is in `mistakes`."""
+    declared = Declarations(broken=set(spec.broken))
+    repeated: list[s.Item] = []
     seen: dict[tuple[str, str], Place] = {}
     for item in spec.items:
         space = {s.UnitDecl: "unit", s.PropertyDecl: "property"}.get(type(item), "name")
-        _check_new(item.name, space, seen)
+        repeated.append(item)
+        with mistakes.collecting():
+            _check_new(item.name, space, seen)
+            repeated.pop()
         if space == "name":
             declared.later[item.name.text] = item.name.place
         if isinstance(item, s.DefineDecl):
             declared.defines[item.name.text] = item
-    unknown = [p for p in params if p not in spec.params]
-    if unknown:
-        known = f"this spec has {one_of(spec.params)}" if spec.params else "this spec declares no param"
-        fix = did_you_mean(unknown[0], spec.params) or known
-        raise error("E350", Place(spec.file), f"unknown param `{unknown[0]}`", fix)
-    for item in spec.items:
-        _declare(item, declared, params)
-    for item in spec.items:
-        if isinstance(item, s.DefineDecl):
-            _check_define(item, declared)
+    with mistakes.collecting():
+        _check_params(spec, params)
+    for check in (_declare, _check_define):  # definitions may use names that are declared after them
+        for item in spec.items:
+            if item not in repeated and not mistakes.keep(lambda: check(item, declared, params)):  # noqa: B023
+                _break(item, declared)
     return declared
+
+
+def _break(item: s.Item, declared: Declarations) -> None:
+    """What uses a wrong declaration is not reported again."""
+    if isinstance(item, s.UnitDecl):
+        declared.units[item.name.text] = BROKEN
+    elif isinstance(item, s.NetworkDecl) and Mistakes().keep(lambda: _declare(_without_ranges(item), declared, {})):
+        pass  # the names and units of its fields are known, so that its properties can be checked
+    elif not isinstance(item, s.PropertyDecl):
+        declared.broken.add(item.name.text)
+
+
+def _check_params(spec: s.SpecFile, params: Mapping[str, str]) -> None:
+    for name in params:
+        if name not in spec.params and name not in spec.broken:
+            known = f"this spec has {one_of(spec.params)}" if spec.params else "this spec declares no param"
+            fix = did_you_mean(name, spec.params) or known
+            raise error("E350", Place(spec.file), f"unknown param `{name}`", fix)
 
 
 def scope_of(declared: Declarations, names: Mapping[str, Value] | None = None) -> Scope:
@@ -59,7 +79,12 @@ def _check_new(name: s.Identifier, space: str, seen: dict[tuple[str, str], Place
     before = seen.setdefault((space, name.text), name.place)
     if before is not name.place:
         raise error(
-            "E311", name.place, f"`{name.text}` is declared twice; first on line {before.line}", "choose another name"
+            "E311",
+            name.place,
+            f"`{name.text}` is declared twice",
+            "choose another name",
+            label="declared again here",
+            also=[Mark(before, "first declared here")],
         )
 
 
@@ -91,6 +116,17 @@ def _unit(item: s.UnitDecl, declared: Declarations) -> Scale:
             f"write for example `unit {name} = 1000[m]`",
         )
     return Scale(value.unit, value.term.constant, name)
+
+
+def _without_ranges(item: s.NetworkDecl) -> s.NetworkDecl:
+    """A network block whose ranges and input normalisations are left out."""
+    lines = [
+        replace(line, interval=None, raw=None if line.direction == "input" else line.raw)
+        if isinstance(line, s.PortItem)
+        else line
+        for line in item.items
+    ]
+    return replace(item, items=tuple(lines))
 
 
 # --- params ------------------------------------------------------------------------------------------------
@@ -182,12 +218,15 @@ def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fr
 def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
     fields: dict[str, list[FieldInfo]] = {"input": [], "output": []}
     seen: dict[tuple[str, str], Place] = {}
+    mistakes = Mistakes()
     for line in item.items:
-        if isinstance(line, s.HiddenItem):
-            raise error("E306", line.place, "`hidden` is not supported yet")
-        for written in line.names:
-            _check_new(written, line.direction, seen)
-            fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+        with mistakes.collecting():
+            if isinstance(line, s.HiddenItem):
+                raise error("E306", line.place, "`hidden` is not supported yet")
+            for written in line.names:
+                _check_new(written, line.direction, seen)
+                fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+    mistakes.raise_any()
     name = item.name.text
     for direction in ("input", "output"):
         if not fields[direction]:
@@ -265,8 +304,11 @@ def evaluate_raw(node: s.Expression, scope: Scope) -> Scalar:
 # --- definitions -------------------------------------------------------------------------------------------
 
 
-def _check_define(item: s.DefineDecl, declared: Declarations) -> None:
+def _check_define(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
     """Evaluate a definition on symbolic arguments, so that a mistake shows even when it is not used."""
+    del params
+    if not isinstance(item, s.DefineDecl):
+        return
     names: dict[str, Value] = {}
     scope = scope_of(declared)
     for parameter, domain in item.parameters:

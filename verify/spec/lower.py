@@ -25,6 +25,7 @@ from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
 from verify.spec.compose import Use, VariablePort, compose
 from verify.spec.expand import Expander, Quantity, bounded_sides
+from verify.spec.mistakes import Mistakes
 from verify.spec.syntax import SpecFile
 from verify.spec.terms import InputRef, OutputRef, Ref, Term, references
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
@@ -47,6 +48,18 @@ def lower_spec(spec: SpecFile, networks: Mapping[str, Network], params: Mapping[
                 "E346", info.place, f"network `{info.name}` has no model", f"give --network {info.name}=FILE.onnx"
             )
     return tuple(_Lowering.of(p, networks).property(checked) for p in checked.properties)
+
+
+def check_lowering(checked: CheckedSpec) -> tuple[str, ...]:
+    """What lowering can find without any model: warnings.  Raises SpecError E308, E344, for all properties at once."""
+    mistakes, warnings = Mistakes(), dict[str, None]()
+    for item in checked.properties:
+        with mistakes.collecting():
+            lowering = _Lowering.of(item, {})
+            lowering.conditions()
+            warnings.update(dict.fromkeys(lowering.warnings(checked)))
+    mistakes.raise_any()
+    return tuple(warnings)
 
 
 def _check_sizes(info: NetworkInfo, network: Network) -> None:
@@ -92,16 +105,24 @@ class _Lowering:
                 spaces = {variable.name: _as_normalised(variable.layout, direct.inputs)}
         return cls(item, networks, used, spaces, direct)
 
-    def property(self, checked: CheckedSpec) -> Property:
+    def conditions(self) -> tuple[Formula, Formula]:
+        """What is assumed, and what is then asked for; needs no model.  Raises E308, E344."""
         item = self.item
         expander = Expander(self.quantities(), item.origin)
         assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
         asserted = expander.formula(item.assertion)
-        violation = negate(asserted) if item.quantifier == "forall" else asserted
         self.check_bounds(assumption)
+        return assumption, negate(asserted) if item.quantifier == "forall" else asserted
+
+    def warnings(self, checked: CheckedSpec) -> list[str]:
         warnings = list(normalisation_warnings(self.infos(checked)))
         if not self.used:
-            warnings.append(f"property `{item.name}` is decided without any network: it mentions no output")
+            warnings.append(f"property `{self.item.name}` is decided without any network: it mentions no output")
+        return warnings
+
+    def property(self, checked: CheckedSpec) -> Property:
+        item = self.item
+        assumption, violation = self.conditions()
         return Property(
             name=item.name,
             query=self.query(assumption, violation),
@@ -110,7 +131,7 @@ class _Lowering:
             source=item.source,
             expected=item.expected,
             timeout_s=item.timeout_s,
-            warnings=tuple(warnings),
+            warnings=tuple(self.warnings(checked)),
         )
 
     def infos(self, checked: CheckedSpec) -> list[NetworkInfo]:

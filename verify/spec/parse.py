@@ -7,11 +7,12 @@ from typing import Any
 from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
-from verify.errors import Place
+from verify.errors import Place, SpecError, combine
 from verify.spec.build import Builder
 from verify.spec.codes import error
+from verify.spec.recover import recover
 from verify.spec.source import Source
-from verify.spec.syntax import SpecFile
+from verify.spec.syntax import Item, SpecFile
 from verify.spec.syntax_errors import check_brackets, explain
 from verify.spec.tables import parser
 
@@ -19,18 +20,35 @@ MAX_DEPTH = 100  # of nested expressions, so that the recursive passes stay far 
 
 
 def parse_text(text: str, file: str) -> SpecFile:
-    """The syntax tree of a .nnspec file.  Raises SpecError E301-E305, E307 with the place."""
+    """The syntax tree of a .nnspec file.  Raises SpecError E301-E305, E307; it carries all that were found."""
+    spec, errors = parse_and_recover(text, file)
+    if errors:
+        raise combine(errors)
+    return spec
+
+
+def parse_and_recover(text: str, file: str) -> tuple[SpecFile, list[SpecError]]:
+    """What can be read of a .nnspec file, and every error of the rest."""
     source = Source(text.removeprefix("\ufeff"), file)
+    try:
+        spec = SpecFile(file, _items(source))
+    except SpecError as problem:
+        spec, errors = recover(source, _items)
+        return spec, errors or [problem]
+    if not spec.properties:
+        fix = "add `property NAME { forall … assert … }`"
+        return spec, [error("E307", Place(file), "the file states no property", fix)]
+    return spec, []
+
+
+def _items(source: Source) -> tuple[Item, ...]:
     try:
         tree = parser().parse(source.text)
     except UnexpectedInput as problem:
         check_brackets(source, problem)
         raise explain(source, problem) from None
     _check_depth(tree, source)
-    spec = SpecFile(file, Builder(source).items(tree))
-    if not spec.properties:
-        raise error("E307", Place(file), "the file states no property", "add `property NAME { forall … assert … }`")
-    return spec
+    return Builder(source).items(tree)
 
 
 def _check_depth(tree: Tree[Token], source: Source) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
-from verify.errors import Place, SpecError
-from verify.spec.codes import error
+from verify.errors import Mark, Place, SpecError
+from verify.spec.codes import error, follow_up
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.syntax import DefineDecl, Node
 from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
-from verify.spec.values import Application, Function, NetworkInfo, Record, Scalar, Truth, Value, describe, in_unit
+from verify.spec.values import Application, Function, NetworkInfo, Record, Scalar, Tensor, Truth, Value, describe, in_unit
+
+T = TypeVar("T")
 
 MAX_DEPTH = 120  # of evaluation and of conditions: far from Python's recursion limit
 MAX_STEPS = 300_000
@@ -31,6 +35,7 @@ class Declarations:
     networks: dict[str, NetworkInfo] = field(default_factory=dict)
     defines: dict[str, DefineDecl] = field(default_factory=dict)
     later: dict[str, Place] = field(default_factory=dict)  # every global name of the file and its place
+    broken: set[str] = field(default_factory=set)  # global names whose own declaration is wrong
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Scope:
     work: Work
     names: Mapping[str, Value] = field(default_factory=dict)
     active: tuple[str, ...] = ()  # definitions being expanded
+    broken: frozenset[str] = frozenset()  # local names whose own meaning is wrong
 
     def bind(self, names: Mapping[str, Value]) -> Scope:
         return replace(self, names={**self.names, **names})
@@ -74,6 +80,20 @@ class Scope:
         elif isinstance(value, Truth) and value.condition.depth > MAX_DEPTH:
             raise _too_deep(node)
         return value
+
+    def each(self, nodes: Iterable[Node], evaluate: Callable[[Node], T]) -> list[T]:
+        """Evaluate operands that do not depend on each other; all their mistakes are raised as one error."""
+        mistakes, depth, values = Mistakes(), self.work.depth, []
+        for node in nodes:
+            with mistakes.collecting():
+                values.append(evaluate(node))
+            self.work.depth = depth
+        mistakes.raise_any()
+        return values
+
+    def break_names(self, names: Iterable[str]) -> Scope:
+        """Names that are taken but mean nothing, because of a mistake already found."""
+        return replace(self, broken=self.broken | set(names))
 
     def scalar(self, node: Node) -> Scalar:
         value = self.evaluate(node)
@@ -109,6 +129,8 @@ class Scope:
         if name in self.names:
             return self.names[name]
         declared = self.declared
+        if name in self.broken or name in declared.broken:
+            return None
         if name in declared.constants:
             return declared.constants[name]
         if name in declared.networks:
@@ -120,6 +142,8 @@ class Scope:
     def unknown(self, node: Node) -> SpecError:
         """The E310 for a name that means nothing here."""
         name, declared = node.text, self.declared
+        if name in self.broken or name in declared.broken:
+            return follow_up(node.place, name)
         if name in LATER:
             return error("E306", node.place, f"`{name}` is not supported yet")
         fix = ""
@@ -166,6 +190,8 @@ def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
         fix = f"call it: `{node.text}(…)`"
     elif isinstance(value, Record):
         fix = f"name a field: `{node.text}.{value.layout.fields[0].name}`" if value.layout.fields else ""
+    elif isinstance(value, Tensor):
+        fix = f"name an element: `{node.text}[{', '.join('0' * len(value.field.shape or ()))}]`"
     elif not isinstance(value, (Scalar, Truth)) and "number" in message:
         fix = "a decision or label is compared with `is`, `is strictly` or `may be`"
     return error("E319", node.place, f"{message}, but `{node.text}` is {describe(value)}", fix)
@@ -186,9 +212,10 @@ def same_unit(left: Node, a: Scalar, right: Node, b: Scalar) -> Unit | None:
     raise error(
         "E316",
         right.place,
-        f"units clash: `{left.text}` (column {left.place.column}) is{in_unit(a.unit)}, "
-        f"`{right.text}` is{in_unit(b.unit)}",
+        f"units clash: `{left.text}` is{in_unit(a.unit)}, `{right.text}` is{in_unit(b.unit)}",
         "only quantities of the same unit can be added or compared",
+        label=in_unit(b.unit).strip(),
+        also=[Mark(left.place, in_unit(a.unit).strip())],
     )
 
 

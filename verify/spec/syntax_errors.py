@@ -15,7 +15,7 @@ from verify.spec.source import Source
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _OPENER = {v: k for k, v in _CLOSER.items()}
 _TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|[()\[\]{}]|@?[A-Za-z_]\w*|.', re.DOTALL)
-_DECLARATION = {"unit", "const", "param", "dataset", "network", "system", "define", "property"}
+DECLARATION = {"unit", "const", "param", "dataset", "network", "system", "define", "property"}
 _STATEMENT = {"forall", "exists", "let", "assume", "assert"}
 _WORDS = {
     "NAME": "a name", "STRING": 'a text in "…"', "INT": "a whole number", "NUMBER": "a number", "LPAR": "`(`",
@@ -65,8 +65,8 @@ def _ends_bracket(text: str, at: int, opener: str) -> bool:
     match = re.compile(r"\w+").match(text, at)
     word = match.group() if match else text[at]
     if opener == "{":
-        return word in _DECLARATION
-    return word in _DECLARATION | _STATEMENT
+        return word in DECLARATION
+    return word in DECLARATION | _STATEMENT
 
 
 def _unclosed(source: Source, opener: str, opened: int) -> SpecError:
@@ -87,7 +87,7 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
         found, expected = source.text[at : at + 1], set(getattr(problem, "allowed", None) or ())
     swallowed = _swallowed_keyword(source, at, expected)
     if swallowed is not None:
-        return error("E301", swallowed[1], f"an expression is missing before `{swallowed[0]}`")
+        return error("E301", *swallowed)
     shown = f"`{found}`" if found and not _at_end(problem) else "the end of the file"
     message = f"unexpected {shown}"
     if _symbol_fix(source, at, found):
@@ -99,12 +99,16 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
     return error("E301", source.place(at, max(end, at + 1)), message, _fix(source, at, found, expected))
 
 
-def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[str, Place] | None:
-    """A keyword just before `at` that was read as a name because an operand was missing."""
+def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
+    """Place, message and fix when a keyword just before `at` was read as a name because an operand was missing."""
     match = re.search(r"(\w+)\s*$", source.text[:at])
-    if match is None or "CMP" not in expected or match[1] not in _DECLARATION | _STATEMENT:
+    if match is None or "CMP" not in expected or match[1] not in DECLARATION | _STATEMENT:
         return None
-    return match[1], source.place(match.start(1), match.end(1))
+    before = re.search(r"(\w+|[^\w\s]+)\s*(#[^\n]*\s*)*$", source.text[: match.start(1)])
+    if before is None:
+        return None
+    place = source.place(before.start(1), before.end(1))
+    return place, f"an expression is missing after `{before[1]}`", f"`{match[1]}` already starts the next statement"
 
 
 def _at_end(problem: UnexpectedInput) -> bool:
