@@ -106,4 +106,6 @@ def combine(errors: Iterable[VerifyError]) -> VerifyError:
 
 
 def _rebuild(kind: type[VerifyError], code: str, message: str, rest: dict[str, Any]) -> VerifyError:
-    return kind(code, message, **rest)
+    error = kind.__new__(kind)
+    VerifyError.__init__(error, code, message, **rest)  # a subclass may take other arguments
+    return error

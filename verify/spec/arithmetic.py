@@ -98,7 +98,7 @@ def _over(a: Scalar, factor: s.Expression, b: Scalar, scope: Scope) -> Scalar:
             "divide by a constant; multiply both sides of a comparison by the divisor if its sign is known",
         )
     if not b.term.constant:
-        raise error("E314", factor.place, f"division by `{factor.text}`, which is zero")
+        raise error("E314", factor.place, f"division by `{factor.text}`, which is zero", "divide by another number")
     unit = None if a.unit is None else a.unit / (b.unit or DIMENSIONLESS)
     return Scalar(a.term.times(1 / b.term.constant), unit)
 
@@ -149,11 +149,14 @@ def _comparable(operand: s.Expression, node: s.Comparison, scope: Scope) -> Scal
     value = scope.evaluate(operand)
     if isinstance(value, (Decision, Label)):
         other = next((o.text for o in node.operands if o is not operand), "…")
+        decision = isinstance(value, Decision)
         raise error(
             "E336",
             operand.place,
-            f"`{operand.text}` is {'a decision' if isinstance(value, Decision) else 'a label'}, not a number",
-            f"write `{operand.text} is {other}`, `is strictly` or `may be`",
+            f"`{operand.text}` is {'a decision' if decision else 'a label'}, not a number",
+            f"write `{operand.text} is {other}`, `is strictly` or `may be`"
+            if decision
+            else f"a label stands for an output: `argmax(…) is {operand.text}` or `…[{operand.text}] <= …`",
         )
     if isinstance(value, Truth):
         raise error(

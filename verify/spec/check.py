@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from verify.core.verdict import Verdict
@@ -86,6 +86,7 @@ class _Property:
     assumptions: list[Condition] = field(default_factory=list)
     assertions: list[Condition] = field(default_factory=list)
     asserts: list[s.Assert] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)  # where a name got its meaning
 
     def check(self) -> CheckedProperty:
         item = self.item
@@ -95,8 +96,10 @@ class _Property:
         for statement in item.statements:
             known = scope
             with mistakes.collecting():
-                scope = known.break_names(_introduced(statement))
+                scope = known.break_names(n.text for n in _introduced(statement))
                 scope = self._statement(statement, known)
+            for name in _introduced(statement):
+                self.places.setdefault(name.text, name.place)
             scope.work.depth = 0
         expected: Verdict | None = None
         timeout: float | None = None
@@ -150,7 +153,13 @@ class _Property:
     def _check_new(self, name: s.Identifier, scope: Scope) -> None:
         text = name.text
         if text in scope.names:
-            raise error("E311", name.place, f"`{text}` already has a meaning in this property", "choose another name")
+            raise error(
+                "E311",
+                name.place,
+                f"`{text}` already has a meaning in this property",
+                "choose another name",
+                also=[Mark(self.places[text], "first meaning here")] if text in self.places else (),
+            )
         if text in self.declared.later or text in BUILT_IN:
             if text in self.declared.later:
                 raise error(
@@ -230,10 +239,11 @@ class _Property:
                 fix = did_you_mean(word, ["expect", "timeout"]) or "there are @expect(…) and @timeout(…)"
                 raise error("E324", mark.name.place, f"unknown attribute `@{word}`", fix)
             if word in seen:
-                raise error("E311", mark.name.place, f"`@{word}` is given twice")
+                raise error("E311", mark.name.place, f"`@{word}` is given twice", "give it once")
             seen.add(word)
             if len(mark.arguments) != 1:
-                raise error("E325", mark.place, f"`@{word}` takes 1 argument, not {len(mark.arguments)}")
+                fix = "write @timeout(60)" if word == "timeout" else "write for example @expect(proved)"
+                raise error("E325", mark.place, f"`@{word}` takes 1 argument, not {len(mark.arguments)}", fix)
             if word == "expect":
                 expected = self._expected(mark.arguments[0])
             else:
@@ -264,8 +274,8 @@ class _Property:
         return float(seconds.term.constant)
 
 
-def _introduced(statement: s.Quantifier | s.Let | s.Assume | s.Assert) -> list[str]:
+def _introduced(statement: s.Quantifier | s.Let | s.Assume | s.Assert) -> Sequence[s.Identifier]:
     """The names that a statement gives a meaning."""
     if isinstance(statement, s.Quantifier):
-        return [n.text for n in statement.names]
-    return [statement.name.text] if isinstance(statement, s.Let) else []
+        return statement.names
+    return [statement.name] if isinstance(statement, s.Let) else []

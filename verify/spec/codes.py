@@ -51,6 +51,10 @@ CODES = {
     "E351": "a param's value cannot be read",
     "E352": "a param's value is out of its range",
     "E353": "a param without a value",
+    "E390": "no such spec file",
+    "E391": "the spec file cannot be read",
+    "E392": "the spec file is not UTF-8 text",
+    "E393": "the spec file cannot be written",
 }
 
 

@@ -190,7 +190,10 @@ def declared_number(node: s.Expression, scale: Scale, scope: Scope, what: str) -
         return value.term.constant
     if scale.text is not None and value.unit != scale.unit:
         raise error(
-            "E316", node.place, f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}"
+            "E316",
+            node.place,
+            f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}",
+            "give it in that unit",
         )
     return value.term.constant / scale.factor
 
@@ -206,6 +209,7 @@ def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fr
                 "E316",
                 end.place,
                 f"units clash: `{end.text}` is{in_unit(value.unit)}, the quantity is{in_unit(scale.unit)}",
+                "give the ends of the range in the unit of the quantity",
             )
     if low > high:
         raise error("E342", node.place, f"the range {node.text} is empty", "write the lower end first")
@@ -222,7 +226,7 @@ def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
     for line in item.items:
         with mistakes.collecting():
             if isinstance(line, s.HiddenItem):
-                raise error("E306", line.place, "`hidden` is not supported yet")
+                raise error("E306", line.place, "`hidden` is not supported yet", "state the property by outputs")
             for written in line.names:
                 _check_new(written, line.direction, seen)
                 fields[line.direction].append(_field(written, line, fields[line.direction], declared))
@@ -261,6 +265,7 @@ def _field(name: s.Identifier, line: s.PortItem, before: list[FieldInfo], declar
             "E308",
             line.place,
             f"`{name.text}` has {field.size} elements; at least 1, at most {MAX_ELEMENTS} are possible",
+            "`verify inspect MODEL` prints the shape",
         )
     return field
 

@@ -90,7 +90,8 @@ def _blank(part: Part, problem: SpecError) -> str | None:
     depth = 0
     for match in _TOKEN.finditer(text, first, last):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)
-        if depth < 0:
+        alone = match.group() == "}" and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
+        if depth < 0 or alone:
             last = match.start()
             break
     blank = re.sub(r"[^\n]", " ", text[first:last])

@@ -14,7 +14,18 @@ from verify.spec.names import did_you_mean, one_of
 from verify.spec.syntax import DefineDecl, Node
 from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
-from verify.spec.values import Application, Function, NetworkInfo, Record, Scalar, Tensor, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Application,
+    Function,
+    NetworkInfo,
+    Record,
+    Scalar,
+    Tensor,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
 
 T = TypeVar("T")
 
@@ -122,7 +133,7 @@ class Scope:
         value = self.constant(node, what)
         number = value.term.constant
         if number.denominator != 1 or (value.unit is not None and value.unit.powers):
-            raise error("E319", node.place, f"{what} must be a whole number, not `{node.text}`")
+            raise error("E319", node.place, f"{what} must be a whole number, not `{node.text}`", "write 0, 1, 2, …")
         return number.numerator
 
     def lookup(self, name: str) -> Value | None:
@@ -145,7 +156,7 @@ class Scope:
         if name in self.broken or name in declared.broken:
             return follow_up(node.place, name)
         if name in LATER:
-            return error("E306", node.place, f"`{name}` is not supported yet")
+            return error("E306", node.place, f"`{name}` is not supported yet", "write the comparisons out")
         fix = ""
         if name in declared.later:
             fix = f"`{name}` is declared on line {declared.later[name].line}; declare it before it is used"
@@ -186,7 +197,11 @@ def _owner(ref: Ref, scope: Scope) -> str:
 def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
     """E319, with the likely fix for the kind that was found."""
     fix = ""
-    if isinstance(value, Function):
+    if isinstance(value, Truth) and "number" in message:
+        fix = "conditions are combined with and, or, not, =>; `if CONDITION then 1 else 0` makes a number"
+    elif isinstance(value, Scalar):
+        fix = f"compare it: `{node.text} <= …`" if "condition" in message else f"write `{node.text}` without more"
+    elif isinstance(value, Function):
         fix = f"call it: `{node.text}(…)`"
     elif isinstance(value, Record):
         fix = f"name a field: `{node.text}.{value.layout.fields[0].name}`" if value.layout.fields else ""

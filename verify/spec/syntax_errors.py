@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from verify.errors import Place, SpecError
+from verify.errors import Mark, Place, SpecError
 from verify.spec.codes import error
 from verify.spec.source import Source
 
@@ -46,14 +46,15 @@ def check_brackets(source: Source, problem: UnexpectedInput) -> None:
         if text in _CLOSER and start < at:
             stack.append((text, start))
         elif text in _OPENER:
-            if not stack or (stack[-1][0] == "{" and _OPENER[text] not in (o for o, _ in stack)):
+            block = not stack or (stack[-1][0] == "{" and not _opens_set(source.text, stack[-1][1]))
+            if not stack or (block and _OPENER[text] not in (o for o, _ in stack)):
                 raise error("E303", source.place(start, start + 1), f"`{text}` closes nothing", f"remove `{text}`")
             opener, opened = stack[-1]
             if opener == _OPENER[text]:
                 if start < at:
                     stack.pop()
             elif start == at:
-                raise _unclosed(source, opener, opened)
+                raise _unclosed(source, opener, opened, start)
     if stack and _ends_bracket(source.text, at, stack[-1][0]):
         raise _unclosed(source, *stack[-1])
 
@@ -69,13 +70,19 @@ def _ends_bracket(text: str, at: int, opener: str) -> bool:
     return word in DECLARATION | _STATEMENT
 
 
-def _unclosed(source: Source, opener: str, opened: int) -> SpecError:
-    return error(
-        "E302",
-        source.place(opened, opened + 1),
-        f"this `{opener}` is never closed",
-        f"add `{_CLOSER[opener]}`",
-    )
+def _opens_set(text: str, at: int) -> bool:
+    """Whether the `{` there begins a set of values, not a block."""
+    return re.search(r"(\b(in|except)|:)\s*$", text[max(0, at - 100) : at]) is not None
+
+
+def _unclosed(source: Source, opener: str, opened: int, wrong: int | None = None) -> SpecError:
+    """E302; `wrong` is where another bracket stands than the one that would close it."""
+    closer, place = _CLOSER[opener], source.place(opened, opened + 1)
+    if wrong is None or "\n" in source.text[opened:wrong]:
+        return error("E302", place, f"this `{opener}` is never closed", f"add `{closer}`")
+    found = source.text[wrong]
+    mark = Mark(source.place(wrong, wrong + 1), f"`{closer}` is needed before this")
+    return error("E302", place, f"this `{opener}` is not closed before `{found}`", f"write `{closer}`", also=[mark])
 
 
 def explain(source: Source, problem: UnexpectedInput) -> SpecError:
@@ -85,9 +92,9 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
         found, expected = str(problem.token), set(problem.accepts or problem.expected)
     else:
         found, expected = source.text[at : at + 1], set(getattr(problem, "allowed", None) or ())
-    swallowed = _swallowed_keyword(source, at, expected)
-    if swallowed is not None:
-        return error("E301", *swallowed)
+    missing = _swallowed_keyword(source, at, expected) or _missing_operand(source, at, expected)
+    if missing is not None and not _symbol_fix(source, at, found):
+        return error("E301", *missing)
     shown = f"`{found}`" if found and not _at_end(problem) else "the end of the file"
     message = f"unexpected {shown}"
     if _symbol_fix(source, at, found):
@@ -109,6 +116,17 @@ def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[Pla
         return None
     place = source.place(before.start(1), before.end(1))
     return place, f"an expression is missing after `{before[1]}`", f"`{match[1]}` already starts the next statement"
+
+
+def _missing_operand(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
+    """Place, message and fix when an operator or keyword has nothing after it."""
+    if "NUMBER" not in expected or not re.match(r"\s*($|[)\]},])", source.text[at:]):
+        return None
+    before = re.search(r"(\w+|[^\w\s]+)\s*(#[^\n]*\s*)*$", source.text[:at])
+    if before is None:
+        return None
+    place = source.place(before.start(1), before.end(1))
+    return place, f"an expression is missing after `{before[1]}`", "write a number, a name or a condition there"
 
 
 def _at_end(problem: UnexpectedInput) -> bool:

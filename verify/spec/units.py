@@ -65,12 +65,8 @@ def resolve(written: UnitExpression | None, units: Mapping[str, Scale]) -> Scale
         if scale is BROKEN:
             raise follow_up(name.place, name.text)
         if scale is None:
-            raise error(
-                "E318",
-                name.place,
-                f"unknown unit `{name.text}`",
-                did_you_mean(name.text, units) or f"declare it at the top of the file: `unit {name.text}`",
-            )
+            near, declare = did_you_mean(name.text, units), f"declare it at the top of the file: `unit {name.text}`"
+            raise error("E318", name.place, f"unknown unit `{name.text}`", f"{near} Or {declare}" if near else declare)
         unit = unit * scale.unit**power
         factor *= scale.factor**power
     return Scale(unit, factor, written.text[1:-1].replace(" ", ""))
