@@ -20,9 +20,12 @@ from typing import Any
 from verify.places import Mark, Place, excerpt
 
 __all__ = [
-    "DefectError", "InputError", "Mark", "ModelError", "Place", "QueryError", "SpecError", "UsageError", "VerifyError",
+    "MOST_ERRORS", "DefectError", "InputError", "Mark", "ModelError", "Place", "QueryError", "SpecError", "UsageError", "VerifyError",
     "VnnlibError", "combine",
 ]  # fmt: skip
+
+
+MOST_ERRORS = 20  # reported of one input in one run
 
 
 class VerifyError(Exception):

@@ -153,7 +153,11 @@ def parse_assignments(option: Option, words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = (part.strip() for part in word.partition("="))
         if not (name and equals and value):
-            raise UsageError("E014", f"{flag} {word!r} is not NAME=VALUE", fix=f"for example {flag} eps=0.01")
+            raise UsageError(
+                "E014",
+                f"{flag} {word!r} is not NAME=VALUE",
+                fix=f"for example {flag} {'s.x' if option is AT else 'eps'}=0.01",
+            )
         if name in values:
             raise UsageError("E014", f"{flag}: {name} is given twice", fix="give it once")
         values[name] = value

@@ -134,7 +134,8 @@ def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]
 def _read_vnnlib(request: Request, file: Path, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
     text, digest = read_text(file, VnnlibError)
     if len(request.networks) != 1:
-        raise UsageError("E004", "a VNN-LIB file needs one network", fix="give it: --network FILE.onnx")
+        given = f", not {len(request.networks)}" if request.networks else ""
+        raise UsageError("E004", f"a VNN-LIB file needs one network{given}", fix="give it: --network FILE.onnx")
     if request.params:
         raise UsageError("E005", "a VNN-LIB file has no params", fix="leave out -p / --param")
     from verify.spec import vnnlib
@@ -173,4 +174,5 @@ def read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
             f"{prefix}92", f"not UTF-8 text (byte {problem.start})", place=place, fix="save the file as UTF-8"
         ) from None
     except (OSError, EOFError, ValueError, zlib.error) as problem:
-        raise error(f"{prefix}91", f"cannot be read: {problem}", place=place, fix="check the file") from None
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise error(f"{prefix}91", f"cannot be read: {reason}", place=place, fix="check the file") from None

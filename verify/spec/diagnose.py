@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verify.errors import SpecError, VerifyError, combine
+from verify.errors import MOST_ERRORS, SpecError, VerifyError, combine
 from verify.spec.check import check_spec
 from verify.spec.codes import FollowUpError
 from verify.spec.lower import check_lowering
-from verify.spec.mistakes import MAX_SHOWN
 from verify.spec.parse import parse_and_recover
 from verify.spec.syntax import SpecFile
 
@@ -39,4 +38,4 @@ def diagnose(text: str, file: str, params: Mapping[str, str]) -> Diagnosis:
     except SpecError as problem:
         errors.append(problem)
     first = combine(errors)
-    return Diagnosis(spec, (first, *first.more)[:MAX_SHOWN])
+    return Diagnosis(spec, (first, *first.more)[:MOST_ERRORS])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from verify.errors import Place, SpecError, VerifyError, combine
+from verify.errors import MOST_ERRORS, Place, SpecError, VerifyError, combine
 from verify.spec.codes import FollowUpError
 
-MAX_SHOWN = 20
 FATAL = ("E308",)  # too large: every further step would fail alike
 
 
@@ -40,7 +39,7 @@ class Mistakes:
             for each in fresh:
                 each.more = ()
             self.found += fresh
-            if problem.code in FATAL or len(self.found) >= MAX_SHOWN:
+            if problem.code in FATAL or len(self.found) >= MOST_ERRORS:
                 raise combine(self.found) from None
 
     def raise_any(self) -> None:

@@ -11,8 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 
-from verify.errors import SpecError
-from verify.spec.mistakes import MAX_SHOWN
+from verify.errors import MOST_ERRORS, SpecError
 from verify.spec.source import Source
 from verify.spec.syntax import Item, SpecFile
 from verify.spec.syntax_errors import DECLARATION
@@ -45,13 +44,13 @@ def recover(source: Source, parse: ParsePart) -> tuple[SpecFile, list[SpecError]
     broken: set[str] = set()
     for start, end in _declarations(source.text):
         text = source.text[start:end]
-        found, part_errors = _part(source, start, text, parse, MAX_SHOWN - len(errors))
+        found, part_errors = _part(source, start, text, parse, MOST_ERRORS - len(errors))
         errors += part_errors
         if part_errors:
             broken |= {name for _, name in _DECLARED.findall(text)}
         else:
             items += found
-        if len(errors) >= MAX_SHOWN:
+        if len(errors) >= MOST_ERRORS:
             break
     return SpecFile(source.file, tuple(items), frozenset(broken)), errors
 
