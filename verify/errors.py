@@ -20,10 +20,19 @@ from typing import Any
 from verify.places import Mark, Place, excerpt
 
 __all__ = [
-    "MOST_ERRORS", "DefectError", "InputError", "Mark", "ModelError", "Place", "QueryError", "SpecError", "UsageError", "VerifyError",
-    "VnnlibError", "combine",
-]  # fmt: skip
-
+    "MOST_ERRORS",
+    "DefectError",
+    "InputError",
+    "Mark",
+    "ModelError",
+    "Place",
+    "QueryError",
+    "SpecError",
+    "UsageError",
+    "VerifyError",
+    "VnnlibError",
+    "combine",
+]
 
 MOST_ERRORS = 20  # reported of one input in one run
 

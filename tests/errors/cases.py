@@ -9,8 +9,10 @@
 
 A case may instead start with `$ verify …`, followed by files: `+++ NAME` and their text.  There, a .onnx file is given
 in ONNX's text format (`@model` is a small one) or as Python bytes, `b"…"`.  Or it is Python, `>>> ` on every line.
-`@header` stands for HEADER, `{{…}}` for the value of a Python expression.  `python -m tests.errors` writes what follows `---` anew and moves every case to the file of its code, so
-that a new case needs no expected text and may start in any file.
+`@header` stands for HEADER, `{{…}}` for the value of a Python expression.
+
+`python -m tests.errors` writes what follows `---` anew and moves every case to the file of its code, so that a new case
+needs no expected text and may start in any file.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def vnnlib_codes() -> list[str]:
 
 def expanded(source: str, header: str = HEADER) -> str:
     text = re.sub(r"\{\{(.*?)\}\}", lambda m: str(eval(m.group(1))), source)
-    return text.replace("@header\n", header) + "\n"
+    return (text + "\n").replace("@header\n", header)
 
 
 def render(case: Case, folder: Path) -> str:

@@ -33,7 +33,9 @@ def attribute(node: s.Attribute, scope: Scope) -> Value:
             "E319", node.place, f"`{node.text}` is a domain, not a value", f"quantify over it: forall s : {node.text}"
         )
     if not isinstance(base, Record):
-        fix = f"call it first: `{node.base.text}(…).{node.field.text}`" if isinstance(base, Function) else ""
+        fix = f"call it first: `{node.base.text}(…).{node.field.text}`"
+        if not isinstance(base, Function):
+            fix = f"write `{node.base.text}` without `.{node.field.text}`"
         raise error("E319", node.base.place, f"`{node.base.text}` is {describe(base)} and has no fields", fix)
     found = base.layout.find(node.field.text)
     if found is None:

@@ -157,7 +157,12 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
     """The number in an override, in the param's declared unit."""
     name = item.name.text
     match = _VALUE.fullmatch(text)
-    if match is None or len(text) > 1000 or (match[2] is not None and not int(match[2])):
+    if (
+        match is None
+        or len(text) > 1000
+        or re.match(r"[eE]\d", match[4] or "")
+        or (match[2] is not None and not int(match[2]))
+    ):
         raise error(
             "E351", item.name.place, f"`{text}` is not a value for param `{name}`", "write a number: 0.01, 1/100 or 5 m"
         )
@@ -171,7 +176,7 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
         if part.strip() == "1" and position == 0:
             continue
         if power is None or power[1] not in declared.units:
-            fix = did_you_mean(power[1] if power else part, declared.units)
+            fix = did_you_mean(power[1] if power else part, declared.units) or f"the units are {one_of(declared.units)}"
             raise error("E351", item.name.place, f"`{text}` for param `{name}`: unknown unit `{part.strip()}`", fix)
         exponent = int(power[2] or 1) * (-1 if operator == "/" else 1)
         unit, factor = (
@@ -179,7 +184,12 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
             factor * declared.units[power[1]].factor ** exponent,
         )
     if unit != scale.unit:
-        raise error("E351", item.name.place, f"`{text}` is{in_unit(unit)}, but param `{name}` is{in_unit(scale.unit)}")
+        raise error(
+            "E351",
+            item.name.place,
+            f"`{text}` is{in_unit(unit)}, but param `{name}` is{in_unit(scale.unit)}",
+            "give it in that unit, or as a bare number",
+        )
     return number * factor / scale.factor
 
 

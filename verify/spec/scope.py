@@ -16,6 +16,7 @@ from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
 from verify.spec.values import (
     Application,
+    Decision,
     Function,
     NetworkInfo,
     Record,
@@ -197,7 +198,9 @@ def _owner(ref: Ref, scope: Scope) -> str:
 def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
     """E319, with the likely fix for the kind that was found."""
     fix = ""
-    if isinstance(value, Truth) and "number" in message:
+    if isinstance(value, Decision):
+        fix = f"compare it: `{node.text} is {value.options[0][0]}`"
+    elif isinstance(value, Truth) and "number" in message:
         fix = "conditions are combined with and, or, not, =>; `if CONDITION then 1 else 0` makes a number"
     elif isinstance(value, Scalar):
         fix = f"compare it: `{node.text} <= …`" if "condition" in message else f"write `{node.text}` without more"

@@ -26,6 +26,7 @@ _WORDS = {
 }  # fmt: skip
 _EXPRESSION = {"NAME", "INT", "NUMBER", "LPAR", "MINUS", "TRUE", "FALSE", "_NOT", "_IF", "WHICH", "_SAME"}
 _OPERATOR = {"CMP", "ADD", "MUL", "_AND", "_OR", "_IS", "_MAY", "LPAR", "LSQB", "DOT"}
+_LIKELY = {"^": "only units have powers, 1[m^2]; a product of two unknown quantities is not linear"}
 _SYMBOLS = {
     "≤": "write `<=`", "≥": "write `>=`", "≠": "write `!=`", "&": "write `and`", "|": "write `or`, or abs(x)",
     "!": "write `not`, or `!=` for unequal", "∧": "write `and`", "∨": "write `or`", "¬": "write `not`",
@@ -95,8 +96,7 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
     missing = _swallowed_keyword(source, at, expected) or _missing_operand(source, at, expected)
     if missing is not None and not _symbol_fix(source, at, found):
         return error("E301", *missing)
-    shown = f"`{found}`" if found and not _at_end(problem) else "the end of the file"
-    message = f"unexpected {shown}"
+    message = f"unexpected {_shown(found) if found and not _at_end(problem) else 'end of the file'}"
     if _symbol_fix(source, at, found):
         return error("E301", source.place(at, at + max(1, len(found))), message, _symbol_fix(source, at, found))
     wanted = list(_human(expected))
@@ -129,6 +129,13 @@ def _missing_operand(source: Source, at: int, expected: set[str]) -> tuple[Place
     return place, f"an expression is missing after `{before[1]}`", "write a number, a name or a condition there"
 
 
+def _shown(found: str) -> str:
+    """A token in backquotes; a character that would not be seen by its number."""
+    if len(found) == 1 and not (found.isprintable() and found.strip()):
+        return f"character U+{ord(found):04X}"
+    return f"`{found if len(found) <= 40 else found[:39] + '…'}`"
+
+
 def _at_end(problem: UnexpectedInput) -> bool:
     return isinstance(problem, UnexpectedToken) and problem.token.type == "$END"
 
@@ -145,6 +152,10 @@ def _symbol_fix(source: Source, at: int, found: str) -> str:
         return "`==` compares; `=` declares" if source.text[at + 1 : at + 2] != ">" else ""
     if found == "." and source.text[at + 1 : at + 2].isdigit():
         return "write a digit before the point, for example 0.5"
+    if source.text[at : at + 2] == "//":
+        return "comments start with `#`"
+    if found == ">" and source.text[at - 1 : at] == "-":
+        return "implication is `=>`"
     if source.text[at : at + 2] in ("&&", "||"):
         return "write `and`" if found == "&" else "write `or`"
     return _SYMBOLS.get(found, "")
@@ -175,4 +186,14 @@ def _fix(source: Source, at: int, found: str, expected: set[str]) -> str:
     keywords = [t.strip("_").lower() for t in expected if t.startswith("_") and not t.startswith("__")]
     keywords += ["forall", "exists"] if "QUANTIFIER" in expected else []
     near = difflib.get_close_matches(found.lower(), keywords, n=1, cutoff=0.7)
-    return f"did you mean `{near[0]}`?" if near else ""
+    if near:
+        return f"did you mean `{near[0]}`?"
+    if not (found.isprintable() and found.strip()):
+        return "remove this character"
+    if expected == {"NAME"}:
+        return "give it a name first"
+    if expected == {"COMMA", "COLON"}:
+        return "a domain comes first: forall s : NETWORK.input"
+    if {"NAME", "NUMBER"} <= expected:
+        return "write a number, a name or a condition there"
+    return _LIKELY.get(found, "write one of these, or remove it")
