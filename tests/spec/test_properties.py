@@ -282,10 +282,3 @@ def test_reference_snippets_are_valid() -> None:
             "student": random_network(2, 3, seed=1), "reward": random_network(3, 1)}  # fmt: skip
     for snippet in snippets:
         assert lower(parse(snippet, "docs"), nets, {})
-
-
-def test_reference_lists_every_code() -> None:
-    from verify.spec.codes import CODES
-
-    rows = dict(re.findall(r"^\| (E3\d\d) \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert rows == CODES
