@@ -15,6 +15,7 @@ CODES = {
     "E306": "a construct that is not supported yet",
     "E307": "the file states no property",
     "E308": "the property is too large to expand",
+    "E309": "the file is too large",
     "E310": "unknown name",
     "E311": "a name is declared twice",
     "E312": "a product of two unknown quantities is not linear",

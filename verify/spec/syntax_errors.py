@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
@@ -15,6 +16,8 @@ from verify.spec.source import Source
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _OPENER = {v: k for k, v in _CLOSER.items()}
 _TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|[()\[\]{}]|@?[A-Za-z_]\w*|.', re.DOTALL)
+_PLAIN_TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|\w+|[<>=!]=|=>|\.\.|[^\w\s]')
+_TAIL = 200  # characters looked back for a number: a search to the end of a text is quadratic without a limit
 DECLARATION = {"unit", "const", "param", "dataset", "network", "system", "define", "property"}
 _STATEMENT = {"forall", "exists", "let", "assume", "assert"}
 _WORDS = {
@@ -108,25 +111,28 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
 
 def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
     """Place, message and fix when a keyword just before `at` was read as a name because an operand was missing."""
-    match = re.search(r"(\w+)\s*$", source.text[:at])
-    if match is None or "CMP" not in expected or match[1] not in DECLARATION | _STATEMENT:
+    *_, before, last = (None, None, *_tokens_before(source.text, at))
+    if before is None or last is None or "CMP" not in expected or last.group() not in DECLARATION | _STATEMENT:
         return None
-    before = re.search(r"(\w+|[^\w\s]+)\s*(#[^\n]*\s*)*$", source.text[: match.start(1)])
-    if before is None:
-        return None
-    place = source.place(before.start(1), before.end(1))
-    return place, f"an expression is missing after `{before[1]}`", f"`{match[1]}` already starts the next statement"
+    message = f"an expression is missing after {_shown(before.group())}"
+    return source.place(*before.span()), message, f"`{last.group()}` already starts the next statement"
 
 
 def _missing_operand(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
     """Place, message and fix when an operator or keyword has nothing after it."""
-    if "NUMBER" not in expected or not re.match(r"\s*($|[)\]},])", source.text[at:]):
+    if "NUMBER" not in expected or not re.compile(r"\s*($|[)\]},])").match(source.text, at):
         return None
-    before = re.search(r"(\w+|[^\w\s]+)\s*(#[^\n]*\s*)*$", source.text[:at])
+    *_, before = (None, *_tokens_before(source.text, at))
     if before is None:
         return None
-    place = source.place(before.start(1), before.end(1))
-    return place, f"an expression is missing after `{before[1]}`", "write a number, a name or a condition there"
+    message = f"an expression is missing after {_shown(before.group())}"
+    return source.place(*before.span()), message, "write a number, a name or a condition there"
+
+
+def _tokens_before(text: str, at: int) -> list[re.Match[str]]:
+    """The last two tokens that are neither white space nor comment."""
+    found = (m for m in _PLAIN_TOKEN.finditer(text, 0, at) if m.group()[0] != "#")
+    return list(deque(found, maxlen=2))
 
 
 def _shown(found: str) -> str:
@@ -179,7 +185,7 @@ def _describe(terminal: str) -> str:
 
 
 def _fix(source: Source, at: int, found: str, expected: set[str]) -> str:
-    before = source.text[:at].rstrip()
+    before = source.text[max(0, at - _TAIL) : at].rstrip()
     number = re.search(r"(?<![\w\]])[\d.]+(?:[eE][+-]?\d+)?$", before)
     if number and re.fullmatch(r"[A-Za-z]\w*", found):
         return f"a unit stands in brackets: {number.group()}[{found}]"
