@@ -116,7 +116,7 @@ def _lines(text: str, shape: _Shape) -> list[_Line]:
         block_end = token == "}" and depth > 0 and not _open_set(lines, shape)
         if block_end:
             depth -= 1
-            if after_brace:
+            if after_brace and previous == "{":
                 lines[-1].tokens.append((at, token))
             else:
                 lines.append(_Line("}", depth, [(at, token)]))
@@ -154,7 +154,9 @@ def _open_set(lines: Sequence[_Line], shape: _Shape) -> bool:
 def _joins(lines: Sequence[_Line], gap: str) -> bool:
     """Whether a unit stays on the line of the base units before it."""
     last = lines[-1] if lines else None
-    return last is not None and last.kind == "unit_decl" and "\n" not in gap and all(t != "=" for _, t in last.tokens)
+    if last is None or last.remark:
+        return False
+    return last.kind == "unit_decl" and "\n" not in gap and all(t != "=" for _, t in last.tokens)
 
 
 def _space_blocks(lines: list[_Line]) -> None:
