@@ -23,9 +23,7 @@ def place(source: str, column: int, width: int = 1, line: int = 1) -> Place:
 def test_two_marks_on_one_line() -> None:
     source = "assert s.x <= s.v"
     text = shown(Mark(place(source, 15, 3), "in [m/s]"), Mark(place(source, 8, 3), "in [m]"))
-    assert text == (
-        "  --> f:1:15\n   1 | assert s.x <= s.v\n              ---    ^^^ in [m/s]\n              in [m]"
-    )
+    assert text == ("  --> f:1:15\n   1 | assert s.x <= s.v\n              ---    ^^^ in [m/s]\n              in [m]")
 
 
 def test_marks_on_two_lines_are_in_the_order_of_the_file() -> None:

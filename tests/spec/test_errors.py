@@ -167,4 +167,3 @@ def test_nesting_through_lets_is_bounded() -> None:
     with pytest.raises(SpecError) as caught:
         check(parse(text, "case.nnspec"), {})
     assert caught.value.code == "E304"
-

@@ -54,7 +54,7 @@ def test_shipped_specs_are_in_canonical_layout(path: Path) -> None:
     assert format_text(text, path.name) == text
 
 
-@given(st.sampled_from(SPECS + [MESSY]), st.randoms(use_true_random=False))
+@given(st.sampled_from([*SPECS, MESSY]), st.randoms(use_true_random=False))
 def test_layout_is_the_same_whatever_the_spaces_were(path: Path, rng: object) -> None:
     """Other spaces between tokens, not other line breaks, give the same text."""
     laid = format_text(path.read_text(encoding="utf-8"), "f")
@@ -66,7 +66,7 @@ def test_layout_is_the_same_whatever_the_spaces_were(path: Path, rng: object) ->
     assert format_text("\n".join(lines), "f") == laid
 
 
-@given(st.sampled_from(SPECS + [MESSY]), st.randoms(use_true_random=False))
+@given(st.sampled_from([*SPECS, MESSY]), st.randoms(use_true_random=False))
 def test_idempotent_with_comments_and_breaks_anywhere(path: Path, rng: object) -> None:
     text = path.read_text(encoding="utf-8")
 

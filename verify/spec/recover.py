@@ -22,6 +22,8 @@ _STATEMENT = {
 _TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|[{}]|@|[A-Za-z_]\w*|\.\s*[A-Za-z_]\w*')
 _DECLARED = re.compile(r"\b(const|param|dataset|network|system|define|unit)\s+([A-Za-z_]\w*)")
 
+AGAIN = 500_000  # characters that are parsed again in all: damaged files must not take minutes
+
 ParsePart = Callable[[Source], "tuple[Item, ...]"]
 
 
@@ -42,9 +44,12 @@ def recover(source: Source, parse: ParsePart) -> tuple[SpecFile, list[SpecError]
     items: list[Item] = []
     errors: list[SpecError] = []
     broken: set[str] = set()
+    again = AGAIN
     for start, end in _declarations(source.text):
         text = source.text[start:end]
-        found, part_errors = _part(source, start, text, parse, MOST_ERRORS - len(errors))
+        most = min(MOST_ERRORS - len(errors), 1 + again // max(1, len(text)))
+        found, part_errors = _part(source, start, text, parse, most)
+        again -= max(0, len(part_errors) - 1) * len(text)
         errors += part_errors
         if part_errors:
             broken |= {name for _, name in _DECLARED.findall(text)}
