@@ -191,6 +191,9 @@ def _fix(source: Source, at: int, found: str, expected: set[str]) -> str:
         return f"a unit stands in brackets: {number.group()}[{found}]"
     keywords = [t.strip("_").lower() for t in expected if t.startswith("_") and not t.startswith("__")]
     keywords += ["forall", "exists"] if "QUANTIFIER" in expected else []
+    inner = re.search(r"\b(all|any|if)$", before)
+    if inner:
+        return f"`{inner[1]}` inside an expression stands in parentheses: ({inner[1]} …)"
     near = difflib.get_close_matches(found.lower(), keywords, n=1, cutoff=0.7)
     if near:
         return f"did you mean `{near[0]}`?"
