@@ -15,6 +15,7 @@ CODES = {
     "E014": "a malformed or repeated NAME=VALUE",
     "E015": "the answer cannot be written",
     "E016": "not a .nnspec file",
+    "E017": "the language server's package is not installed",
     "E101": "no such model file",
     "E102": "the model file cannot be read",
     "E103": "not an ONNX model, or a damaged one",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_commands(page: str, words: str, expected: list[str], folder: Path, capf
 @pytest.mark.parametrize("page", PAGES)
 def test_wrong_specs(page: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     found = blocks(page)
-    for wrong, message in zip(found, found[1:], strict=False):
+    for wrong, message in pairwise(found):
         if wrong.language == "nnspec" and not wrong.name.endswith(".nnspec"):
             assert (message.language, message.name) == ("text", wrong.name)
             (folder / f"{wrong.name}.nnspec").write_text(wrong.text, encoding="utf-8")

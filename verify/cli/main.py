@@ -10,6 +10,7 @@ from verify.cli import check_spec as check_spec_command
 from verify.cli import eval as eval_command
 from verify.cli import fmt as fmt_command
 from verify.cli import inspect as inspect_command
+from verify.cli import lsp as lsp_command
 from verify.cli import run as run_command
 from verify.cli.options import nearest
 from verify.errors import DefectError, UsageError, VerifyError
@@ -24,6 +25,7 @@ COMMANDS = {
         fmt_command.COMMAND,
         eval_command.COMMAND,
         inspect_command.COMMAND,
+        lsp_command.COMMAND,
     )
 }
 

@@ -59,7 +59,7 @@ class Command:
     """One command: its argument, its options, and `prepare`, which checks a call and returns what runs it."""
 
     name: str
-    argument: str
+    argument: str  # "" for none
     argument_help: str
     summary: str  # one line, for `verify --help`
     description: str
@@ -84,7 +84,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if not getattr(values, self.argument):
+        if self.argument and not getattr(values, self.argument):
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -95,16 +95,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: Command) -> _Parser:
+    argument = command.argument + "…" * command.several
     parser = _Parser(
         prog=f"verify {command.name}",
-        usage=f"verify {command.name} {command.argument}{'…' * command.several} [options]",
+        usage=" ".join(w for w in ("verify", command.name, argument, "[options]") if w),
         description=command.description,
         epilog=command.epilog,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument(command.argument, nargs="*" if command.several else "?", help=command.argument_help)
+    if command.argument:
+        parser.add_argument(command.argument, nargs="*" if command.several else "?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
         settings: dict[str, Any] = {"help": option.help, "dest": option.name}
