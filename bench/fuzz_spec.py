@@ -3,7 +3,7 @@
     python bench/fuzz_spec.py --minutes 10 [--seed N] [--keep DIR]
 
 Texts are damaged copies of the shipped and tested specs and VNN-LIB cases, and random derivations of the grammar.  Each
-goes through check-spec, then, where it has no mistakes, through lowering with random networks and the formatter.  The
+goes through check-spec, then, where it has no mistakes, through lowering with random networks, the formatter and the editor.  The
 first texts that break a rule are written to DIR (default: the current folder); the exit code is then 1.
 """
 
@@ -28,6 +28,7 @@ from lark.grammar import NonTerminal, Terminal  # noqa: E402
 
 from tests.errors import cases  # noqa: E402
 from tests.spec.models import random_network  # noqa: E402
+from verify import editor  # noqa: E402
 from verify.core.network import Network  # noqa: E402
 from verify.errors import DefectError, UsageError, VerifyError  # noqa: E402
 from verify.spec.check import check_spec  # noqa: E402
@@ -148,6 +149,8 @@ def try_spec(text: str, rng: random.Random) -> str:
     diagnosis = diagnose(text, "fuzz.nnspec", {})
     for error in diagnosis.errors:
         str(error)
+    line = rng.randrange(text.count("\n") + 2) + 1
+    editor.meaning(text, "fuzz.nnspec", line, rng.randrange(80) + 1)
     try:
         laid = format_text(text, "fuzz.nnspec")
         assert format_text(laid, "fuzz.nnspec") == laid, "formatting twice changes the text"

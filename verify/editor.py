@@ -14,6 +14,9 @@ from verify.spec.parse import parse_and_recover
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"([A-Za-z_]\w*)\s*(\((?:[^()]|\([^()]*\))*\))?\s*\.\s*$")  # `s.` or `n(…).` before a field
 
+_UNIT = re.compile(r"\w\s*\[[\w\s*/^-]*$")  # inside the brackets of a unit
+_LOOKED_BACK = 200  # characters: the searches are quadratic
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -31,25 +34,18 @@ def mistakes(text: str, file: str) -> tuple[VerifyError, ...]:
 def meaning(text: str, file: str, line: int, column: int) -> Meaning | None:
     """What is named at a place (counted from 1); None where nothing is, or it is unknown."""
     spec, _ = parse_and_recover(text, file)
-    source = text.removeprefix("\ufeff").split("\n")[line - 1]
+    source = next(iter(text.removeprefix("\ufeff").split("\n")[line - 1 : line]), "")
     match = next((m for m in _NAME.finditer(source) if m.start() < column <= m.end()), None)
     if match is None:
         return None
-    owner = _PATH.search(source[: match.start()])
+    before = source[max(0, match.start() - _LOOKED_BACK) : match.start()]
+    owner = _PATH.search(before)
     if owner is not None:
         return _field(spec, line, owner[1], match.group(), is_output=owner[2] is not None)
-    if _in_unit(source, match.start()):
+    if _UNIT.search(before):
         return next((m for m in _declared(spec, units=True) if m[0] == match.group()), (None, None))[1]
     named = [*_local(spec, line), *_declared(spec), *_declared(spec, units=True), *_fields(spec)]
     return next((m for name, m in named if name == match.group()), None)
-
-
-def _in_unit(source: str, at: int) -> bool:
-    """Whether a place is inside the brackets of a unit."""
-    return (
-        re.search(r"[\d\w]\s*\[[\w\s*/^-]*$", source[:at]) is not None
-        and "," not in source[source.rfind("[", 0, at) : at]
-    )
 
 
 def _declared(spec: s.SpecFile, *, units: bool = False) -> Iterator[tuple[str, Meaning]]:
