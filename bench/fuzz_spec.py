@@ -3,8 +3,9 @@
     python bench/fuzz_spec.py --minutes 10 [--seed N] [--keep DIR]
 
 Texts are damaged copies of the shipped and tested specs and VNN-LIB cases, and random derivations of the grammar.  Each
-goes through check-spec, then, where it has no mistakes, through lowering with random networks, the formatter and the editor.  The
-first texts that break a rule are written to DIR (default: the current folder); the exit code is then 1.
+goes through check-spec, the formatter and the editor's questions and, where it has no mistakes, through lowering with
+random networks.  The first texts that break a rule are written to DIR (default: the current folder); the exit code is
+then 1.
 """
 
 from __future__ import annotations

@@ -111,3 +111,9 @@ def test_a_property_with_a_syntax_error_is_read_on() -> None:
         ("E301", 5),
         ("E301", 6),
     ]
+
+
+def test_the_package_keeps_its_functions_when_its_submodules_are_imported() -> None:
+    import verify.spec
+
+    assert verify.spec.parse("property p { forall x : [0, 1]  assert x <= 1 }", "f").properties == ("p",)

@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 
-from verify.errors import MOST_ERRORS, SpecError
+from verify.errors import MOST_ERRORS, Place, SpecError
 from verify.spec.source import Source
 from verify.spec.syntax import Item, SpecFile
 from verify.spec.syntax_errors import DECLARATION
@@ -35,8 +35,13 @@ class Part(Source):
         self._whole = whole
         self._start = start
 
-    def place(self, start: int, end: int):  # type: ignore[no-untyped-def]
+    def place(self, start: int, end: int) -> Place:
         return self._whole.place(self._start + start, self._start + end)
+
+    def inside(self, place: Place) -> int | None:
+        """The offset of a place of the file; None where it is outside of this part."""
+        offset = self._whole.offset(place.line, place.column) - self._start
+        return offset if 0 <= offset <= len(self.text) else None
 
 
 def recover(source: Source, parse: ParsePart) -> tuple[SpecFile, list[SpecError]]:
@@ -83,7 +88,7 @@ def _blank(part: Part, problem: SpecError) -> str | None:
     place, text = problem.place, part.text
     if place is None or not place.line or (problem.code in ("E302", "E303") and place.source[place.column - 1] in "{}"):
         return None
-    at = next((k for k in _offsets(part, place.line, place.column)), None)
+    at = part.inside(place)
     if at is None:
         return None
     starts = [m.start() for m in _words(text, _STATEMENT)]
@@ -100,13 +105,6 @@ def _blank(part: Part, problem: SpecError) -> str | None:
             break
     blank = re.sub(r"[^\n]", " ", text[first:last])
     return text[:first] + blank + text[last:]
-
-
-def _offsets(part: Part, line: int, column: int) -> Iterator[int]:
-    """The offset in `part` of a place in the file."""
-    offset = part._whole.offset(line, column) - part._start
-    if 0 <= offset <= len(part.text):
-        yield offset
 
 
 def _words(text: str, words: set[str]) -> Iterator[re.Match[str]]:
