@@ -23,12 +23,18 @@ def main() -> None:
             found.setdefault(stem, []).append(f"=== {case.name}\n{case.source}\n---\n{message}\n")
     for path in files():
         path.unlink()
-    for stem, texts in found.items():
+    for stem in sorted({*found, *(s for s in prose if prose[s])}):
+        texts = found.get(stem, [])
         parts = [prose.get(stem, ""), *texts]
-        (FOLDER / f"{stem}.txt").write_text("\n".join(p for p in parts if p).lstrip("\n"), encoding="utf-8")
+        (FOLDER / f"{stem}.txt").write_text(_joined(parts), encoding="utf-8")
         if re.fullmatch(r"E\d{3}", stem) and not prose.get(stem):
             print(f"{stem}.txt needs its first paragraph: what it means, what to do")  # noqa: T201
     INDEX.write_text(index(), encoding="utf-8")
+
+
+def _joined(parts: list[str]) -> str:
+    """The prose, a blank line, and the cases with one between them."""
+    return "\n\n".join(p.strip("\n") for p in parts if p) + "\n"
 
 
 def _message(case: Case) -> str:

@@ -12,7 +12,7 @@ in ONNX's text format (`@model` is a small one) or as Python bytes, `b"…"`.  O
 `@header` stands for HEADER, `{{…}}` for the value of a Python expression.
 
 `python -m tests.errors` writes what follows `---` anew and moves every case to the file of its code, so that a new case
-needs no expected text and may start in any file.
+needs no expected text and may start in any file of its family (E1, E2, E3).
 """
 
 from __future__ import annotations

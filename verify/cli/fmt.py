@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,6 +63,10 @@ def _formatted(file: str) -> tuple[str, str]:
 
 def _replace(path: Path, text: str) -> None:
     """Write the whole file or nothing.  Raises SpecError E393."""
+    import os  # start-up time
+    import shutil
+    import tempfile
+
     from verify.errors import Place, SpecError
 
     target, temporary = path.resolve(), ""
