@@ -57,11 +57,14 @@ class SlowError(Exception):
     """A text took longer than SECONDS."""
 
 
-def specs() -> list[str]:
+def good_specs() -> list[str]:
     folders = [ROOT / "specs", ROOT / "tests/spec/examples"]
-    texts = [p.read_text(encoding="utf-8") for f in folders for p in sorted(f.rglob("*.nnspec"))]
+    return [p.read_text(encoding="utf-8") for f in folders for p in sorted(f.rglob("*.nnspec"))]
+
+
+def wrong_specs() -> list[str]:
     found = [c for c in cases.all_cases() if c.kind == "E3" and not c.source.startswith(("$", ">"))]
-    return texts + [cases.expanded(c.source) for c in found]
+    return [cases.expanded(c.source) for c in found]
 
 
 def vnnlibs() -> list[str]:
@@ -81,6 +84,24 @@ def damage(text: str, corpus: list[str], rng: random.Random) -> str:
         if len(text) > 300_000:
             break
     return text
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|<=|>=|==|<|>|[-+*/]")
+
+
+def exchange(text: str, rng: random.Random) -> str:
+    """A few names, numbers or operators replaced by others of the same text: mostly still a spec."""
+    words = list(_WORD.finditer(text))
+    kinds: dict[str, list[str]] = {}
+    for match in words:
+        kinds.setdefault(_kind(match.group()), []).append(match.group())
+    for match in sorted(rng.sample(words, min(len(words), rng.choice([1, 1, 2, 4]))), key=lambda m: -m.start()):
+        text = text[: match.start()] + rng.choice(kinds[_kind(match.group())]) + text[match.end() :]
+    return text
+
+
+def _kind(word: str) -> str:
+    return "number" if word[0].isdigit() else "name" if word[0].isidentifier() else "operator"
 
 
 class Derivation:
@@ -195,15 +216,18 @@ def _alarm(*_: object) -> None:
 
 def fuzz(minutes: float, seed: int, keep: Path) -> int:
     rng, derive = random.Random(seed), Derivation()
-    corpora = {"nnspec": specs(), "vnnlib": vnnlibs()}
+    good = good_specs()
+    corpora = {"nnspec": good + wrong_specs(), "vnnlib": vnnlibs()}
     counts: Counter[str] = Counter()
     slowest = failures = number = 0
     until = time.monotonic() + 60 * minutes
     while time.monotonic() < until and failures < 20:
         number += 1
-        kind = rng.choice(["nnspec", "nnspec", "derived", "vnnlib"])
+        kind = rng.choice(["nnspec", "exchanged", "derived", "vnnlib"])
         corpus = corpora["vnnlib" if kind == "vnnlib" else "nnspec"]
         text = derive.text(rng) if kind == "derived" else damage(rng.choice(corpus), corpus, rng)
+        if kind == "exchanged":
+            text = exchange(rng.choice(good), rng)
         if kind == "derived" and rng.random() < 0.3:
             text = damage(text, corpus, rng)
         started = time.process_time()
