@@ -1,4 +1,4 @@
-"""Every error code outside the .nnspec language (`verify.spec.codes`), with its one-line meaning."""
+"""Every error code outside of spec files (`verify.spec.codes`, `verify.spec.vnnlib_codes`) and its one-line meaning."""
 
 CODES = {
     "E001": "a number in the call is out of its range",
@@ -32,24 +32,6 @@ CODES = {
     "E115": "a model that is too large",
     "E120": "ONNX Runtime cannot run the model",
     "E121": "ONNX Runtime cannot be fed this point",
-    "E201": "a parenthesis is never closed",
-    "E202": "text outside of a command, or a quotation without its end",
-    "E203": "an empty file, or one without an assert",
-    "E204": "unknown command",
-    "E205": "a malformed command",
-    "E206": "unknown or undeclared variable",
-    "E207": "a variable is declared twice",
-    "E208": "the declared variables do not match the network",
-    "E209": "unknown operator, or with a wrong number of arguments",
-    "E210": "a number where a condition is needed, or the other way round",
-    "E211": "a product of variables is not linear",
-    "E212": "division by zero or by a variable",
-    "E213": "malformed number",
-    "E214": "a number or nesting that is too large",
-    "E215": "VNN-LIB 2, which is not supported yet",
-    "E290": "no such VNN-LIB file",
-    "E291": "the VNN-LIB file cannot be read",
-    "E292": "the VNN-LIB file is not UTF-8 text",
     "E401": "an input without a bound",
     "E402": "the query is too large",
     "E403": "a number is beyond the range of float64",

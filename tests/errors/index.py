@@ -7,9 +7,10 @@ import re
 from tests.errors.cases import FOLDER, VNNLIB, files, read
 from verify.codes import CODES as OTHER_CODES
 from verify.spec.codes import CODES as SPEC_CODES
+from verify.spec.vnnlib_codes import CODES as VNNLIB_CODES
 
 INDEX = FOLDER.parents[1] / "docs" / "errors.md"
-CODES = dict(sorted({**OTHER_CODES, **SPEC_CODES}.items()))
+CODES = dict(sorted({**OTHER_CODES, **SPEC_CODES, **VNNLIB_CODES}.items()))
 FAMILIES = {
     "E0": "The call",
     "E1": "The model",

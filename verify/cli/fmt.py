@@ -95,5 +95,5 @@ COMMAND = Command(
     epilog="Exit code: 0; with --check 1 when a file would change; 3 when a file cannot be read or does not parse.",
     options=(options.CHECK,),
     prepare=prepare,
-    several=True,
+    many=True,
 )

@@ -66,7 +66,7 @@ class Command:
     epilog: str
     options: tuple[Option, ...]
     prepare: Callable[[argparse.Namespace], Callable[[], int]]
-    several: bool = False  # whether the argument may be repeated: its value is a list
+    many: bool = False  # takes one argument or more, as a list
 
     def help(self) -> str:
         return _parser(self).format_help()
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: Command) -> _Parser:
-    argument = command.argument + "…" * command.several
+    argument = command.argument + "…" * command.many
     parser = _Parser(
         prog=f"verify {command.name}",
         usage=" ".join(w for w in ("verify", command.name, argument, "[options]") if w),
@@ -106,7 +106,7 @@ def _parser(command: Command) -> _Parser:
         add_help=False,
     )
     if command.argument:
-        parser.add_argument(command.argument, nargs="*" if command.several else "?", help=command.argument_help)
+        parser.add_argument(command.argument, nargs="*" if command.many else "?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
         settings: dict[str, Any] = {"help": option.help, "dest": option.name}
