@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from export import Layers, forward, layers_of, relu_mlp, report, seed_everything, write_onnx
 
-APPLICANTS, STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 40_000, 3_000, 512, 3e-3, 3e-2
+APPLICANTS, STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 40_000, 2_000, 512, 3e-3, 5e-1
 FEATURES = 6
 
 

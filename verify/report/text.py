@@ -139,7 +139,7 @@ def _body(result: Result, invocation: Invocation) -> list[Line]:
 
 
 def _unknown(result: Result) -> list[Line]:
-    reason = {"timeout": "out of time", "memory": "out of memory", "interrupted": "interrupted"}.get(
+    reason = {"timeout": "out of time", "memory": "out of memory", "interrupted": "interrupted", "relaxation": "undecided"}.get(
         result.reason or "", result.reason or "no reason given"
     )
     lines = [line(f"  {reason} after {result.seconds:.1f} s; {percent(result.settled)} of the input domain is settled")]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from verify.core.property import row_name
 from verify.core.verdict import Verdict
 from verify.errors import Place
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
+from verify.spec.balls import Ball, ball_of
 from verify.spec.codes import error
 from verify.spec.declare import declare, interval, scope_of
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope
+from verify.spec.sweeps import sweep_values
 from verify.spec.terms import Condition, InputRef, all_of, any_of, compare, constant, reference
 from verify.spec.units import DIMENSIONLESS, PLAIN, Scale
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value
@@ -53,6 +56,8 @@ class CheckedProperty:
     source: str
     expected: Verdict | None
     timeout_s: float | None
+    parts: tuple[tuple[s.Assume | s.Assert, Condition], ...] = ()  # each assume and assert on its own
+    balls: tuple[tuple[str, Ball], ...] = ()  # of variables whose domain is an l2 ball
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,17 @@ class CheckedSpec:
 def check_spec(spec: s.SpecFile, params: Mapping[str, str]) -> CheckedSpec:
     """Check a whole file without its models.  Raises SpecError."""
     declared = declare(spec, params)
-    found = [_Property(item, declared).check() for item in spec.items if isinstance(item, s.PropertyDecl)]
+    found = [p for item in spec.items if isinstance(item, s.PropertyDecl) for p in _rows(item, declared)]
     return CheckedSpec(declared, tuple(found))
+
+
+def _rows(item: s.PropertyDecl, declared: Declarations) -> Iterator[CheckedProperty]:
+    """The property, or one per value of its sweep."""
+    if item.sweep is None:
+        yield _Property(item, declared).check({})
+        return
+    for row, value in sweep_values(item.sweep, scope_of(declared)):
+        yield _Property(item, declared, row).check({item.sweep.name.text: value})
 
 
 @dataclass
@@ -74,17 +88,19 @@ class _Property:
 
     item: s.PropertyDecl
     declared: Declarations
+    row: str | None = None
     word: str = ""
     variables: list[Variable] = field(default_factory=list)
     assumptions: list[Condition] = field(default_factory=list)
     assertions: list[Condition] = field(default_factory=list)
     asserts: list[s.Assert] = field(default_factory=list)
+    balls: list[tuple[str, Ball]] = field(default_factory=list)
+    parts: list[tuple[s.Assume | s.Assert, Condition]] = field(default_factory=list)
 
-    def check(self) -> CheckedProperty:
+    def check(self, names: Mapping[str, Value]) -> CheckedProperty:
+        """`names`: what the sweep binds."""
         item = self.item
-        if item.sweep is not None:
-            raise error("E306", item.sweep.place, "`property … for …` is not supported yet", "use a `param` and -p")
-        scope = scope_of(self.declared)
+        scope = scope_of(self.declared, names)
         for statement in item.statements:
             scope = self._statement(statement, scope)
         if not self.variables:
@@ -98,7 +114,7 @@ class _Property:
             raise error("E322", item.name.place, f"property `{item.name.text}` asserts nothing", "add an `assert`")
         expected, timeout = self._attributes()
         return CheckedProperty(
-            name=item.name.text,
+            name=row_name(item.name.text, self.row),
             title=item.title,
             quantifier=self.word,
             variables=tuple(self.variables),
@@ -109,6 +125,8 @@ class _Property:
             source="; ".join(a.text for a in self.asserts),
             expected=expected,
             timeout_s=timeout,
+            parts=tuple(self.parts),
+            balls=tuple(self.balls),
         )
 
     def _statement(self, statement: s.Quantifier | s.Let | s.Assume | s.Assert, scope: Scope) -> Scope:
@@ -126,8 +144,10 @@ class _Property:
                     "assumptions come before every assert; use `=>` for a condition of one assert",
                 )
             self.assumptions.append(scope.truth(statement.condition))
+            self.parts.append((statement, self.assumptions[-1]))
         else:
             self.assertions.append(scope.truth(statement.condition))
+            self.parts.append((statement, self.assertions[-1]))
             self.asserts.append(statement)
         return scope
 
@@ -157,6 +177,14 @@ class _Property:
     def _variable(self, name: s.Identifier, domain: s.Domain, scope: Scope) -> Value:
         if isinstance(domain, (s.Interval, s.Choices)):
             return self._number(name, domain, scope)
+        ball = ball_of(domain, scope)
+        if ball is not None:
+            network = ball.centre.network
+            self.variables.append(Variable(name.text, network.inputs, network, name.place))
+            self.assumptions.append(ball.condition(name.text))
+            if ball.norm == "l2":
+                self.balls.append((name.text, ball))
+            return Record(network, name.text, name.text)
         network, is_input = network_domain(domain, scope)
         if not is_input:
             raise error("E319", domain.place, "outputs are computed, not quantified", f"write `{network.name}.input`")

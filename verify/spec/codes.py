@@ -49,6 +49,11 @@ CODES = {
     "E351": "a param's value cannot be read",
     "E352": "a param's value is out of its range",
     "E353": "a param without a value",
+    "E360": "a dataset's file cannot be read",
+    "E361": "a dataset's columns or cells do not fit",
+    "E362": "a dataset without labels",
+    "E363": "a ball's centre or radius does not fit",
+    "E364": "a property is swept over what has no single values",
 }
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, cast
 
+from verify.core.evaluate import evaluate
 from verify.core.network import Network
-from verify.core.property import Property
+from verify.core.property import Ball, Property
 from verify.core.query import (
     FALSE,
     Affine,
@@ -21,12 +22,13 @@ from verify.core.query import (
     identity_copy,
     negate,
 )
+from verify.spec.balls import centre_terms
 from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
 from verify.spec.compose import Use, VariablePort, compose
 from verify.spec.expand import Expander, Quantity, bounded_sides
 from verify.spec.syntax import SpecFile
-from verify.spec.terms import InputRef, OutputRef, Ref, Term, references
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, reference, references
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
 from verify.spec.warnings import normalisation_warnings
 
@@ -74,11 +76,17 @@ class _Lowering:
     used: tuple[int, ...]  # applications that the conditions mention
     spaces: Mapping[str, Layout]  # per variable: the fields, with the normalisation it is searched in
     direct: NetworkInfo | None  # the model, when it is searched as it is
+    constants: Mapping[Ref, Fraction]  # outputs of applications to known inputs, in declared units
 
     @classmethod
     def of(cls, item: CheckedProperty, networks: Mapping[str, Network]) -> _Lowering:
         mentioned = references(item.assumption) | references(item.assertion)
-        used = tuple(sorted({r.application for r in mentioned if isinstance(r, OutputRef)}))
+        every = sorted({r.application for r in mentioned if isinstance(r, OutputRef)})
+        used = tuple(k for k in every if not _is_known(item.applications[k]))
+        constants: dict[Ref, Fraction] = {}
+        for k in every:
+            if k not in used:
+                constants.update(_known_outputs(k, item.applications[k], networks))
         applications = [item.applications[k] for k in used]
         spaces = {v.name: _space(v, applications) for v in item.variables}
         direct = None
@@ -90,17 +98,17 @@ class _Lowering:
                 direct = applications[0].network
             if direct is not None:
                 spaces = {variable.name: _as_normalised(variable.layout, direct.inputs)}
-        return cls(item, networks, used, spaces, direct)
+        return cls(item, networks, used, spaces, direct, constants)
 
     def property(self, checked: CheckedSpec) -> Property:
         item = self.item
-        expander = Expander(self.quantities(), item.origin)
+        expander = Expander(self.quantities(), item.origin, self.constants)
         assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
         asserted = expander.formula(item.assertion)
         violation = negate(asserted) if item.quantifier == "forall" else asserted
         self.check_bounds(assumption)
         warnings = list(normalisation_warnings(self.infos(checked)))
-        if not self.used:
+        if not self.used and not self.constants:
             warnings.append(f"property `{item.name}` is decided without any network: it mentions no output")
         return Property(
             name=item.name,
@@ -111,7 +119,34 @@ class _Lowering:
             expected=item.expected,
             timeout_s=item.timeout_s,
             warnings=tuple(warnings),
+            notes=self.notes(),
+            balls=self.balls(),
         )
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"`{ball.place.text}` is enclosed by flat sides: PROVED covers the whole ball, a witness lies in the ball "
+            "itself"
+            for _, ball in self.item.balls
+        )
+
+    def balls(self) -> tuple[Ball, ...]:
+        """The exact l2 balls, over the query's variables."""
+        known = self.variables()
+        result = []
+        for variable, ball in self.item.balls:
+            offsets = []
+            for element, centre in enumerate(centre_terms(ball.centre)):
+                term = reference(InputRef(variable, element)).plus(centre, Fraction(-1))
+                coefficients: dict[int, Fraction] = {}
+                constant = term.constant
+                for ref, coefficient in term.linear.items():
+                    index, _, field = known[cast(InputRef, ref)]
+                    coefficients[index] = coefficients.get(index, Fraction(0)) + coefficient / field.slope
+                    constant -= coefficient * field.intercept / field.slope
+                offsets.append(Affine(tuple(sorted((i, c) for i, c in coefficients.items() if c)), constant))
+            result.append(Ball(tuple(offsets), ball.radius))
+        return tuple(result)
 
     def infos(self, checked: CheckedSpec) -> list[NetworkInfo]:
         names = {self.item.applications[k].network.name for k in self.used}
@@ -208,6 +243,24 @@ class _Lowering:
                 constant -= field.slope * coefficient * space.intercept / space.slope
             result.append(Affine(tuple(sorted(coefficients.items())), constant))
         return tuple(result)
+
+
+def _is_known(application: Application) -> bool:
+    return all(term.is_constant for term in application.arguments)
+
+
+def _known_outputs(number: int, application: Application, networks: Mapping[str, Network]) -> dict[Ref, Fraction]:
+    """The exact outputs of an application to constants, in declared units."""
+    info = application.network
+    raw = [
+        field.slope * term.constant + field.intercept
+        for term, (_, field) in zip(application.arguments, info.inputs.elements(), strict=True)
+    ]
+    outputs = evaluate(networks[info.name], raw)
+    return {
+        OutputRef(number, k): (value - field.intercept) / field.slope
+        for k, (value, (_, field)) in enumerate(zip(outputs, info.outputs.elements(), strict=True))
+    }
 
 
 def _field(name: str, field: FieldInfo) -> Field:

@@ -12,14 +12,15 @@ from verify.spec.names import did_you_mean, one_of
 from verify.spec.syntax import DefineDecl, Node
 from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
-from verify.spec.values import Application, Function, NetworkInfo, Record, Scalar, Truth, Value, describe, in_unit
+from verify.spec.values import Application, Dataset, Function, NetworkInfo, Record, Scalar, Truth, Value, describe, in_unit
 
 MAX_DEPTH = 120  # of evaluation and of conditions: far from Python's recursion limit
 MAX_STEPS = 300_000
 MAX_BITS = 16_384  # of one exact number
 
 BUILT_IN = ("abs", "min", "max", "argmax", "argmin")
-LATER = ("linf", "l1", "l2", "run", "csv")
+LATER = ("run",)
+BALLS = ("linf", "l1", "l2")
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Declarations:
     constants: dict[str, Scalar] = field(default_factory=dict)  # const and param
     networks: dict[str, NetworkInfo] = field(default_factory=dict)
     defines: dict[str, DefineDecl] = field(default_factory=dict)
+    datasets: dict[str, Dataset] = field(default_factory=dict)
     later: dict[str, Place] = field(default_factory=dict)  # every global name of the file and its place
 
 
@@ -111,6 +113,8 @@ class Scope:
         declared = self.declared
         if name in declared.constants:
             return declared.constants[name]
+        if name in declared.datasets:
+            return declared.datasets[name]
         if name in declared.networks:
             return Function(name, declared.networks[name])
         if name in declared.defines:
@@ -122,6 +126,8 @@ class Scope:
         name, declared = node.text, self.declared
         if name in LATER:
             return error("E306", node.place, f"`{name}` is not supported yet")
+        if name in BALLS:
+            return error("E319", node.place, f"`{name}` is a domain", f"write forall s : {name}(CENTRE, RADIUS)")
         fix = ""
         if name in declared.later:
             fix = f"`{name}` is declared on line {declared.later[name].line}; declare it before it is used"
