@@ -1,4 +1,4 @@
-"""Reward models from simulated preferences: which of two answers is better, learnt from pairs (Bradley and Terry, 1952).
+"""Reward models from simulated preferences: which of two answers is better, from pairs (Bradley and Terry, 1952).
 
     python models/reward/train.py --width 32 --seed 0 --out models/reward/reward_32_0.onnx
 

@@ -142,7 +142,9 @@ def test_a_sliver_that_falls_is_found() -> None:
 
 def test_pairing_recovers_the_model_and_the_row() -> None:
     network = deep_network(3)
-    query = query_of("forall a, b : n.input  assume same(a, b) except x  assert 2 * n(a).r - 2 * n(b).r <= b.x - a.x", network)
+    query = query_of(
+        "forall a, b : n.input  assume same(a, b) except x  assert 2 * n(a).r - 2 * n(b).r <= b.x - a.x", network
+    )
     assert isinstance(query.violation, Row)
     compared = compared_values(query.network, query.violation)
     assert compared is not None
@@ -156,7 +158,9 @@ def test_pairing_recovers_the_model_and_the_row() -> None:
 
 
 def test_other_networks_are_no_pair() -> None:
-    text = BLOCK + BLOCK.replace("network n", "network k") + "property p { forall s : n.input  assert n(s).r <= k(s).r }"
+    text = (
+        BLOCK + BLOCK.replace("network n", "network k") + "property p { forall s : n.input  assert n(s).r <= k(s).r }"
+    )
     (prop,) = lower(parse(text, "t.nnspec"), {"n": deep_network(1), "k": deep_network(2)}, {})
     assert isinstance(prop.query.violation, Row)
     compared = compared_values(prop.query.network, prop.query.violation)

@@ -130,9 +130,7 @@ def _absolute(matrix: FloatMatrix, coefficients: Floats) -> Floats:
     return np.ascontiguousarray(product)
 
 
-def _add(
-    parts: dict[int, tuple[Floats, Floats, Floats]], value: int, more: tuple[Floats, Floats, Floats]
-) -> None:
+def _add(parts: dict[int, tuple[Floats, Floats, Floats]], value: int, more: tuple[Floats, Floats, Floats]) -> None:
     present = parts.get(value)
     if present is None:
         parts[value] = more

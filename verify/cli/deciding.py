@@ -116,7 +116,8 @@ def _interrupted(observer: _Observer) -> int:
     elif header is None:
         sys.stderr.write("interrupted\n")
     else:
-        chosen = [o for o in header.outlines if not request.properties or any(selects(p, o.name) for p in request.properties)]
+        wanted = request.properties
+        chosen = [o for o in header.outlines if not wanted or any(selects(p, o.name) for p in wanted)]
         emit_lines([summary_line(report, interrupted=True, total=len(chosen))])
     return EXIT_INTERRUPTED
 

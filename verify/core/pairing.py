@@ -1,4 +1,4 @@
-"""Two copies of one network inside a query's network, and what a row says about their difference (standard library only).
+"""Two copies of one network in a query, and what a row says about their difference (standard library only).
 
 A property such as "the score rises with this feature" compares f(b) with f(a).  Its rows are Σ c (f_e(b) - f_e(a)) + …:
 `find_pairing` recognises that both values are computed by the same blocks, and gives f on its own together with a and b

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.core.query import Affine, Query
+from verify.core.query import Affine, Formula, Query
 from verify.core.verdict import Verdict
 from verify.errors import Place
 
@@ -28,7 +28,17 @@ class Property:
     timeout_s: float | None = None  # @timeout
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    premises: tuple[Premise, ...] = ()  # the assumption in parts, for explanations
     balls: tuple[Ball, ...] = ()  # what the query only contains: a solution must lie in each of them
+
+
+@dataclass(frozen=True)
+class Premise:
+    """One declared range or one `assume`: as written, where, and what it says."""
+
+    text: str
+    place: Place
+    formula: Formula
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def prove_one(
                 confirm=lambda x: _in_balls(prop, x) and confirmation.agrees(x),
                 report=report,
             )
-        return _from_decision(prop, decision, confirmation, start)
+        return _explained(prop, _from_decision(prop, decision, confirmation, start))
     except VerifyError as problem:
         return _result(prop, Verdict.ERROR, start, error=problem)
     except Exception as problem:
@@ -168,6 +168,23 @@ def _from_decision(prop: Property, decision: Decision, confirmation: Confirmatio
     else:
         verdict = Verdict.UNKNOWN
     return _result(prop, verdict, start, decision=decision, witness=witness)
+
+
+def _explained(prop: Property, result: Result) -> Result:
+    """With what its author should know about a verdict that means little."""
+    if not prop.premises:
+        return result
+    from verify.run.meaning import clashing_assumptions, holds_without_network
+
+    if result.verdict is Verdict.VACUOUS:
+        clash = clashing_assumptions(prop)
+        if clash:
+            parts = ", ".join(f"{p.text} (line {p.place.line})" for p in clash)
+            return replace(result, notes=(*result.notes, f"these contradict each other: {parts}"))
+    if result.verdict is Verdict.PROVED and holds_without_network(prop):
+        text = f"property `{prop.name}` follows from its assumptions alone, whatever the network computes"
+        return replace(result, warnings=(*result.warnings, text))
+    return result
 
 
 def _result(

@@ -101,7 +101,10 @@ class _Attempt:
         model = known[place]
         if model is None:
             return None
-        ends = [(_range(a, region), _range(b, region)) for a, b in zip(model.pairing.first, model.pairing.second, strict=True)]
+        ends = [
+            (_range(a, region), _range(b, region))
+            for a, b in zip(model.pairing.first, model.pairing.second, strict=True)
+        ]
         hull = (
             np.array([float_below(min(a[0], b[0])) for a, b in ends]),
             np.array([float_above(max(a[1], b[1])) for a, b in ends]),

@@ -1,7 +1,7 @@
 """Balls as domains: `forall s : linf(CENTRE, RADIUS)`, likewise `l1` and `l2`.
 
-linf and l1 are exact, as rows.  l2 becomes the smallest box and octahedron around it, which contain it: PROVED holds for
-the ball, and a counterexample is checked against the ball itself (verify.run.deciding).
+linf and l1 are exact, as rows.  l2 becomes the smallest box and octahedron around it, which contain it: PROVED holds
+for the ball, and a counterexample is checked against the ball itself (verify.run.deciding).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from verify.core.property import row_name
 from verify.core.verdict import Verdict
@@ -18,6 +18,7 @@ from verify.spec.scope import BUILT_IN, Declarations, Scope
 from verify.spec.sweeps import sweep_values
 from verify.spec.terms import Condition, InputRef, all_of, any_of, compare, constant, reference
 from verify.spec.units import DIMENSIONLESS, PLAIN, Scale
+from verify.spec.usage import unused
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value
 
 _EXPECTED = {
@@ -57,6 +58,7 @@ class CheckedProperty:
     expected: Verdict | None
     timeout_s: float | None
     parts: tuple[tuple[s.Assume | s.Assert, Condition], ...] = ()  # each assume and assert on its own
+    warnings: tuple[str, ...] = ()
     balls: tuple[tuple[str, Ball], ...] = ()  # of variables whose domain is an l2 ball
 
 
@@ -70,6 +72,8 @@ def check_spec(spec: s.SpecFile, params: Mapping[str, str]) -> CheckedSpec:
     """Check a whole file without its models.  Raises SpecError."""
     declared = declare(spec, params)
     found = [p for item in spec.items if isinstance(item, s.PropertyDecl) for p in _rows(item, declared)]
+    if found:
+        found[0] = replace(found[0], warnings=(*unused(spec), *found[0].warnings))
     return CheckedSpec(declared, tuple(found))
 
 
@@ -127,6 +131,7 @@ class _Property:
             timeout_s=timeout,
             parts=tuple(self.parts),
             balls=tuple(self.balls),
+            warnings=tuple(dict.fromkeys(scope.work.warnings)),
         )
 
     def _statement(self, statement: s.Quantifier | s.Let | s.Assume | s.Assert, scope: Scope) -> Scope:
@@ -181,6 +186,7 @@ class _Property:
         if ball is not None:
             network = ball.centre.network
             self.variables.append(Variable(name.text, network.inputs, network, name.place))
+            scope.work.layouts[name.text] = network.inputs
             self.assumptions.append(ball.condition(name.text))
             if ball.norm == "l2":
                 self.balls.append((name.text, ball))
@@ -189,6 +195,7 @@ class _Property:
         if not is_input:
             raise error("E319", domain.place, "outputs are computed, not quantified", f"write `{network.name}.input`")
         self.variables.append(Variable(name.text, network.inputs, network, name.place))
+        scope.work.layouts[name.text] = network.inputs
         return Record(network, name.text, name.text)
 
     def _number(self, name: s.Identifier, domain: s.Interval | s.Choices, scope: Scope) -> Scalar:

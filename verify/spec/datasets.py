@@ -30,7 +30,9 @@ def read_dataset(item: s.DatasetDecl, network: NetworkInfo) -> Dataset:
     """
     path = Path(item.place.file).parent / item.file
     reader = csv.reader(io.StringIO(_text(path, item)))
-    lines = [(number, [c.strip() for c in row]) for number, row in enumerate(reader, start=1) if any(map(str.strip, row))]
+    lines = [
+        (number, [c.strip() for c in row]) for number, row in enumerate(reader, start=1) if any(map(str.strip, row))
+    ]
     if not lines:
         raise error("E361", item.place, f"`{item.file}` has no rows")
     names = [name for name, _ in network.inputs.elements()]
@@ -38,7 +40,7 @@ def read_dataset(item: s.DatasetDecl, network: NetworkInfo) -> Dataset:
     headed = not all(_NUMBER.fullmatch(c) for c in first[: len(names)])
     columns, label = _columns(first, names, item) if headed else _plain(first, names, item)
     outputs = [name for name, _ in network.outputs.elements()]
-    rows = []
+    rows: list[DataRow] = []
     for number, cells in lines[1:] if headed else lines:
         place = Place(str(path), number)
         if len(cells) != len(first):

@@ -12,7 +12,19 @@ from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import Scope, wrong_kind
 from verify.spec.terms import Condition, all_of, any_of, compare, constant
 from verify.spec.units import DIMENSIONLESS
-from verify.spec.values import Dataset, Decision, FieldInfo, Label, Record, Scalar, Tensor, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Dataset,
+    Decision,
+    FieldInfo,
+    Label,
+    Record,
+    Scalar,
+    Tensor,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
 
 MAX_RANGE = 10_000  # values of one all/any
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from verify.core.evaluate import evaluate
 from verify.core.network import Network
-from verify.core.property import Ball, Property
+from verify.core.property import Ball, Premise, Property
 from verify.core.query import (
     FALSE,
     Affine,
@@ -27,7 +27,7 @@ from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
 from verify.spec.compose import Use, VariablePort, compose
 from verify.spec.expand import Expander, Quantity, bounded_sides
-from verify.spec.syntax import SpecFile
+from verify.spec.syntax import Assume, SpecFile
 from verify.spec.terms import InputRef, OutputRef, Ref, Term, reference, references
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
 from verify.spec.warnings import normalisation_warnings
@@ -107,7 +107,7 @@ class _Lowering:
         asserted = expander.formula(item.assertion)
         violation = negate(asserted) if item.quantifier == "forall" else asserted
         self.check_bounds(assumption)
-        warnings = list(normalisation_warnings(self.infos(checked)))
+        warnings = [*item.warnings, *normalisation_warnings(self.infos(checked))]
         if not self.used and not self.constants:
             warnings.append(f"property `{item.name}` is decided without any network: it mentions no output")
         return Property(
@@ -120,8 +120,23 @@ class _Lowering:
             timeout_s=item.timeout_s,
             warnings=tuple(warnings),
             notes=self.notes(),
+            premises=self.premises(expander),
             balls=self.balls(),
         )
+
+    def premises(self, expander: Expander) -> tuple[Premise, ...]:
+        """The ranges, then each `assume`."""
+        found = []
+        for index, name, field in self.variables().values():
+            rows = _range_rows(index, field)
+            if rows:
+                low, high = ("" if end is None else str(end) for end in (field.low, field.high))
+                text = f"`{name}` in [{low}, {high}]"
+                found.append(Premise(text, field.place, conjunction(rows)))
+        for statement, condition in self.item.parts:
+            if isinstance(statement, Assume):
+                found.append(Premise(f"`{statement.text}`", statement.place, expander.formula(condition)))
+        return tuple(found)
 
     def notes(self) -> tuple[str, ...]:
         return tuple(
@@ -179,14 +194,7 @@ class _Lowering:
         return result
 
     def ranges(self) -> Formula:
-        rows: list[Formula] = []
-        for index, _, field in self.variables().values():
-            scale, offset = 1 / field.slope, -field.intercept / field.slope
-            if field.low is not None:
-                rows.append(Row.of({index: -scale}, {}, offset - field.low))
-            if field.high is not None:
-                rows.append(Row.of({index: scale}, {}, field.high - offset))
-        return conjunction(rows)
+        return conjunction([r for index, _, field in self.variables().values() for r in _range_rows(index, field)])
 
     def check_bounds(self, assumption: Formula) -> None:
         """Raise E344 for an input that neither a range nor an assumption bounds."""
@@ -243,6 +251,16 @@ class _Lowering:
                 constant -= field.slope * coefficient * space.intercept / space.slope
             result.append(Affine(tuple(sorted(coefficients.items())), constant))
         return tuple(result)
+
+
+def _range_rows(index: int, field: FieldInfo) -> list[Formula]:
+    scale, offset = 1 / field.slope, -field.intercept / field.slope
+    rows: list[Formula] = []
+    if field.low is not None:
+        rows.append(Row.of({index: -scale}, {}, offset - field.low))
+    if field.high is not None:
+        rows.append(Row.of({index: scale}, {}, field.high - offset))
+    return rows
 
 
 def _is_known(application: Application) -> bool:

@@ -12,7 +12,19 @@ from verify.spec.names import did_you_mean, one_of
 from verify.spec.syntax import DefineDecl, Node
 from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
-from verify.spec.values import Application, Dataset, Function, NetworkInfo, Record, Scalar, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Application,
+    Dataset,
+    Function,
+    Layout,
+    NetworkInfo,
+    Record,
+    Scalar,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
 
 MAX_DEPTH = 120  # of evaluation and of conditions: far from Python's recursion limit
 MAX_STEPS = 300_000
@@ -41,6 +53,8 @@ class Work:
 
     applications: list[Application] = field(default_factory=list)
     known: dict[tuple[object, ...], int] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)  # of the quantified inputs
+    warnings: list[str] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
 

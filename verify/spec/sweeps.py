@@ -25,13 +25,13 @@ def sweep_values(sweep: s.Sweep, scope: Scope) -> Iterator[tuple[str, Value]]:
                 raise error("E364", item.place, f"`{item.text}` is {describe(value)}, not one value to sweep over")
             yield item.text, value
         return
-    value = scope.evaluate(sweep.domain) if not isinstance(sweep.domain, s.Interval) else None
-    if not isinstance(value, Dataset):
+    found = None if isinstance(sweep.domain, s.Interval) else scope.evaluate(sweep.domain)
+    if not isinstance(found, Dataset):
         raise error(
             "E364",
             sweep.domain.place,
             f"`{sweep.domain.text}` cannot be swept over",
             "write {0.01, 0.02} or the name of a dataset; a range of numbers is quantified: forall e : [0, 1]",
         )
-    for row in value.rows:
+    for row in found.rows:
         yield str(row.number), row
