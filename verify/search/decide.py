@@ -10,6 +10,7 @@ from verify.core.normal_form import NormalForm, Region, normal_form
 from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
 from verify.search.attack import Point, is_solution
+from verify.search.difference import close_differences
 from verify.search.run import Run
 from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
@@ -49,7 +50,10 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
             if point is not None and is_solution(run.query, region, point) and run.accept([point]) is not None:
                 return run.sat(point)
         regions.append(region)
-    return search(run, tuple(regions), seed) if regions else run.unsat()
+    still_open, point = close_differences(run, tuple(regions))
+    if point is not None:
+        return run.sat(point)
+    return search(run, still_open, seed) if still_open else run.unsat()
 
 
 def _point_of(run: Run, region: Region) -> Point | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from verify.errors import Mark
 from verify.spec import syntax as s
 from verify.spec.arithmetic import extreme
@@ -10,11 +12,14 @@ from verify.spec.decisions import decide, elements, find_label
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, LATER, Scope, wrong_kind
 from verify.spec.terms import Term, maximum, minimum
-from verify.spec.units import Unit
+from verify.spec.units import DIMENSIONLESS, Unit
 from verify.spec.values import (
     Application,
+    DataRow,
+    Dataset,
     FieldInfo,
     Function,
+    Label,
     Layout,
     NetworkInfo,
     Record,
@@ -32,6 +37,8 @@ def attribute(node: s.Attribute, scope: Scope) -> Value:
         raise error(
             "E319", node.place, f"`{node.text}` is a domain, not a value", f"quantify over it: forall s : {node.text}"
         )
+    if isinstance(base, DataRow):
+        return _of_row(node, base)
     if not isinstance(base, Record):
         fix = f"call it first: `{node.base.text}(…).{node.field.text}`"
         if not isinstance(base, Function):
@@ -43,6 +50,18 @@ def attribute(node: s.Attribute, scope: Scope) -> Value:
     if found.shape is not None:
         return Tensor(base, found)
     return base.scalar(found.start, found)
+
+
+def _of_row(node: s.Attribute, row: DataRow) -> Value:
+    if node.field.text == "input":
+        return row.input
+    if node.field.text != "label":
+        raise error("E315", node.field.place, "a row of a dataset has `.input` and `.label`")
+    if row.label is None:
+        raise error("E362", node.place, f"`{row.dataset}` has no labels", "add a column `label` to the file")
+    if isinstance(row.label, str):
+        return Label(row.label)
+    return Scalar(Term(constant=Fraction(row.label)), DIMENSIONLESS)
 
 
 def _unknown_field(node: s.Attribute, base: Record) -> Exception:
@@ -61,6 +80,11 @@ def _unknown_field(node: s.Attribute, base: Record) -> Exception:
 
 def index(node: s.Index, scope: Scope) -> Value:
     base = scope.evaluate(node.base)
+    if isinstance(base, Dataset):
+        number = scope.integer(node.indices[0], "a row's number") if len(node.indices) == 1 else -1
+        if not 0 <= number < len(base.rows):
+            raise error("E330", node.place, f"`{base.name}` has the rows 0 to {len(base.rows) - 1}")
+        return base.rows[number]
     if isinstance(base, Tensor):
         return base.record.scalar(tensor_element(node, base.field, scope), base.field)
     if isinstance(base, Record) and not base.is_input:
@@ -197,7 +221,7 @@ def network_domain(domain: s.Domain, scope: Scope) -> tuple[NetworkInfo, bool]:
         if isinstance(value, Function) and isinstance(value.target, NetworkInfo):
             return value.target, domain.field.text == "input"
     if isinstance(domain, (s.Call, s.Interval, s.Choices)):
-        raise error("E306", domain.place, f"the domain `{domain.text}` is not supported yet", "write NETWORK.input")
+        raise error("E319", domain.place, f"`{domain.text}` is no network's input", "write NETWORK.input")
     base = domain.base if isinstance(domain, s.Attribute) else domain
     if isinstance(base, s.Name) and scope.lookup(base.text) is None:
         raise _unknown_network(base, scope)

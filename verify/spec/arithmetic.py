@@ -24,6 +24,7 @@ from verify.spec.terms import (
     total,
 )
 from verify.spec.units import DIMENSIONLESS, Unit, resolve
+from verify.spec.usage import never_true
 from verify.spec.values import Decision, Label, Scalar, Truth, Value
 
 
@@ -172,6 +173,9 @@ def _comparable(operand: s.Expression, node: s.Comparison, scope: Scope) -> Scal
 
 def junction(node: s.Junction, scope: Scope) -> Value:
     parts = scope.each(node.operands, scope.truth)
+    if node.word == "or":
+        for operand, part in zip(node.operands, parts, strict=True):
+            _warn_if_never(operand, part, scope)
     return Truth(all_of(parts) if node.word == "and" else any_of(parts))
 
 
@@ -181,11 +185,18 @@ def not_(node: s.Not, scope: Scope) -> Value:
 
 def implies(node: s.Implies, scope: Scope) -> Value:
     premise, conclusion = scope.each([node.premise, node.conclusion], scope.truth)
+    _warn_if_never(node.premise, premise, scope)
     return Truth(any_of([opposite(premise), conclusion]))
+
+
+def _warn_if_never(node: s.Expression, condition: Condition, scope: Scope) -> None:
+    if never_true(condition, scope.work.layouts):
+        scope.work.warnings.append(f"{node.place}: `{node.text}` is never true within the declared ranges")
 
 
 def if_(node: s.If, scope: Scope) -> Value:
     guard = scope.truth(node.guard)
+    _warn_if_never(node.guard, guard, scope)
     then, otherwise = scope.evaluate(node.then), scope.evaluate(node.otherwise)
     if isinstance(then, Truth) and isinstance(otherwise, Truth):
         one = any_of([opposite(guard), then.condition])

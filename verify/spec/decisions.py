@@ -12,7 +12,19 @@ from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import Scope, wrong_kind
 from verify.spec.terms import Condition, all_of, any_of, compare, constant
 from verify.spec.units import DIMENSIONLESS
-from verify.spec.values import Decision, FieldInfo, Label, Record, Scalar, Tensor, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Dataset,
+    Decision,
+    FieldInfo,
+    Label,
+    Record,
+    Scalar,
+    Tensor,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
 
 MAX_RANGE = 10_000  # values of one all/any
 
@@ -218,12 +230,7 @@ def finite(node: s.Finite, scope: Scope) -> Value:
 
 def _range(node: s.Range, scope: Scope) -> Iterator[Value]:
     if isinstance(node, s.Choices):
-        for item in node.items:
-            if isinstance(item, s.Name) and scope.lookup(item.text) is None:
-                _check_label(item, scope)
-                yield Label(item.text)
-            else:
-                yield scope.evaluate(item)
+        yield from choice_values(node, scope)
     elif isinstance(node, s.Steps):
         first, last = scope.integer(node.first, "a range"), scope.integer(node.last, "a range")
         if last - first >= MAX_RANGE:
@@ -233,7 +240,23 @@ def _range(node: s.Range, scope: Scope) -> Iterator[Value]:
         for number in range(first, last + 1):
             yield Scalar(constant(number), DIMENSIONLESS)
     else:
-        raise error("E306", node.place, f"`{node.text}` as a range is not supported yet", "write {a, b, c} or 0..9")
+        value = scope.evaluate(node)
+        if isinstance(value, Dataset):
+            yield from value.rows
+        elif isinstance(value, (Record, Tensor)):
+            yield from (scalar for _, _, scalar in elements(value, node))
+        else:
+            raise wrong_kind(node, value, "a range is needed", "write {a, b, c}, 0..9, a tensor, outputs or a dataset")
+
+
+def choice_values(node: s.Choices, scope: Scope) -> Iterator[Value]:
+    """The values of {…}; a name that means nothing else is the label of an output."""
+    for item in node.items:
+        if isinstance(item, s.Name) and scope.lookup(item.text) is None:
+            _check_label(item, scope)
+            yield Label(item.text)
+        else:
+            yield scope.evaluate(item)
 
 
 def _check_label(item: s.Name, scope: Scope) -> None:

@@ -11,6 +11,7 @@ from verify.errors import Mark, Place, SpecError
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
+from verify.spec.datasets import read_dataset
 from verify.spec.meaning import HANDLERS
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
@@ -98,9 +99,18 @@ def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) ->
         declared.constants[item.name.text] = _param(item, declared, params.get(item.name.text))
     elif isinstance(item, s.NetworkDecl):
         declared.networks[item.name.text] = _network(item, declared)
-    elif isinstance(item, (s.DatasetDecl, s.SystemDecl)):
-        word = "dataset" if isinstance(item, s.DatasetDecl) else "system"
-        raise error("E306", item.name.place, f"`{word}` is not supported yet", "state the property without it")
+    elif isinstance(item, s.DatasetDecl):
+        declared.datasets[item.name.text] = read_dataset(item, _network_of(item, declared))
+    elif isinstance(item, s.SystemDecl):
+        raise error("E306", item.name.place, "`system` is not supported yet", "state the property without it")
+
+
+def _network_of(item: s.DatasetDecl, declared: Declarations) -> NetworkInfo:
+    network = declared.networks.get(item.network.text)
+    if network is None:
+        fix = did_you_mean(item.network.text, declared.networks) or "declare the network before the dataset"
+        raise error("E310", item.network.place, f"unknown network `{item.network.text}`", fix)
+    return network
 
 
 def _unit(item: s.UnitDecl, declared: Declarations) -> Scale:

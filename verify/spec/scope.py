@@ -16,8 +16,10 @@ from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
 from verify.spec.values import (
     Application,
+    Dataset,
     Decision,
     Function,
+    Layout,
     NetworkInfo,
     Record,
     Scalar,
@@ -35,7 +37,8 @@ MAX_STEPS = 300_000
 MAX_BITS = 16_384  # of one exact number
 
 BUILT_IN = ("abs", "min", "max", "argmax", "argmin")
-LATER = ("linf", "l1", "l2", "run", "csv")
+LATER = ("run",)
+BALLS = ("linf", "l1", "l2")
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Declarations:
     constants: dict[str, Scalar] = field(default_factory=dict)  # const and param
     networks: dict[str, NetworkInfo] = field(default_factory=dict)
     defines: dict[str, DefineDecl] = field(default_factory=dict)
+    datasets: dict[str, Dataset] = field(default_factory=dict)
     later: dict[str, Place] = field(default_factory=dict)  # every global name of the file and its place
     broken: set[str] = field(default_factory=set)  # global names whose own declaration is wrong
 
@@ -56,6 +60,8 @@ class Work:
 
     applications: list[Application] = field(default_factory=list)
     known: dict[tuple[object, ...], int] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)  # of the quantified inputs
+    warnings: list[str] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
 
@@ -145,6 +151,8 @@ class Scope:
             return None
         if name in declared.constants:
             return declared.constants[name]
+        if name in declared.datasets:
+            return declared.datasets[name]
         if name in declared.networks:
             return Function(name, declared.networks[name])
         if name in declared.defines:
@@ -158,6 +166,8 @@ class Scope:
             return follow_up(node.place, name)
         if name in LATER:
             return error("E306", node.place, f"`{name}` is not supported yet", "write the comparisons out")
+        if name in BALLS:
+            return error("E319", node.place, f"`{name}` is a domain", f"write forall s : {name}(CENTRE, RADIUS)")
         fix = ""
         if name in declared.later:
             fix = f"`{name}` is declared on line {declared.later[name].line}; declare it before it is used"
@@ -195,15 +205,16 @@ def _owner(ref: Ref, scope: Scope) -> str:
     return ref[0]
 
 
-def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
-    """E319, with the likely fix for the kind that was found."""
+def wrong_kind(node: Node, value: Value, message: str, otherwise: str = "") -> SpecError:
+    """E319, with the likely fix for the kind that was found, else `otherwise`."""
     fix = ""
     if isinstance(value, Decision):
         fix = f"compare it: `{node.text} is {value.options[0][0]}`"
     elif isinstance(value, Truth) and "number" in message:
         fix = "conditions are combined with and, or, not, =>; `if CONDITION then 1 else 0` makes a number"
     elif isinstance(value, Scalar):
-        fix = f"compare it: `{node.text} <= …`" if "condition" in message else f"write `{node.text}` without more"
+        fix = f"compare it: `{node.text} <= …`" if "condition" in message else ""
+        fix = f"write `{node.text}` without an index" if "indexed" in message else fix
     elif isinstance(value, Function):
         fix = f"call it: `{node.text}(…)`"
     elif isinstance(value, Record):
@@ -212,7 +223,7 @@ def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
         fix = f"name an element: `{node.text}[{', '.join('0' * len(value.field.shape or ()))}]`"
     elif not isinstance(value, (Scalar, Truth)) and "number" in message:
         fix = "a decision or label is compared with `is`, `is strictly` or `may be`"
-    return error("E319", node.place, f"{message}, but `{node.text}` is {describe(value)}", fix)
+    return error("E319", node.place, f"{message}, but `{node.text}` is {describe(value)}", fix or otherwise)
 
 
 def same_unit(left: Node, a: Scalar, right: Node, b: Scalar) -> Unit | None:
