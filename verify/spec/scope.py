@@ -203,7 +203,8 @@ def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
     elif isinstance(value, Truth) and "number" in message:
         fix = "conditions are combined with and, or, not, =>; `if CONDITION then 1 else 0` makes a number"
     elif isinstance(value, Scalar):
-        fix = f"compare it: `{node.text} <= …`" if "condition" in message else f"write `{node.text}` without more"
+        fix = f"compare it: `{node.text} <= …`" if "condition" in message else ""
+        fix = f"write `{node.text}` without an index" if "indexed" in message else fix
     elif isinstance(value, Function):
         fix = f"call it: `{node.text}(…)`"
     elif isinstance(value, Record):
