@@ -2,8 +2,8 @@
 
 A fenced block with a file name, `nnspec NAME.nnspec`, is added to that file; in the end each file is decided and every
 property must be as it says with `@expect`.  `csv NAME.csv` is a data file.  `nnspec NAME` alone is a wrong spec; the
-`text NAME` block after it is what check-spec says.  `sh` holds commands, `$ verify …`, each with lines of its output, in
-order; `…` stands for anything.
+`text NAME` block after it is what check-spec says.  `sh` holds commands, `$ verify …`, each with lines of its output,
+in order; `…` stands for anything.
 """
 
 from __future__ import annotations
