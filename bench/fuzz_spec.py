@@ -68,7 +68,7 @@ def wrong_specs() -> list[str]:
 
 
 def vnnlibs() -> list[str]:
-    found = cases.read(cases.VNNLIB)[1]
+    found = [case for path in cases.VNNLIB for case in cases.read(path)[1]]
     return [cases.expanded(c.source, cases.VNNLIB_HEADER) for c in found if len(c.source) < 5000]
 
 

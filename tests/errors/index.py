@@ -55,8 +55,9 @@ def _prose_and_examples() -> tuple[dict[str, str], dict[str, str]]:
         for case in cases:
             if path.stem == case.code:
                 examples.setdefault(case.code, case.expected)
-    for case in read(VNNLIB)[1]:
-        examples.setdefault(case.code, case.expected)
+    for path in VNNLIB:
+        for case in read(path)[1]:
+            examples.setdefault(case.code, case.expected)
     return prose, examples
 
 
