@@ -1,7 +1,8 @@
 """Spec expressions in Python: operators write the text of the .nnspec language, which the parser then reads.
 
-Numbers are exact: int, Fraction, Decimal and text ("0.1", "1500 ft", "1/3") mean what they say, a NumPy number its binary
-value.  A Python float means its shortest decimal (0.1 is 1/10), and is remembered in `floats` so that it can be shown.
+Numbers are exact: int, Fraction, Decimal, text ("0.1", "1500 ft", "1/3") mean what they say, a NumPy number its
+binary value.  A Python float means its shortest decimal (0.1 is 1/10), and is remembered in `floats` so that it can be
+shown.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class Condition(Expression):
 
     def __bool__(self) -> bool:
         raise TypeError(
-            f"`{self.text}` has no truth value before it is decided. Python's `and`, `or`, `not` and `if` cannot be used "
-            "on it: write (a) & (b), (a) | (b), ~(a), if_(condition, x, y). For a <= x <= b write x.between(a, b)"
+            f"`{self.text}` has no truth value before it is decided. Python's `and`, `or`, `not` and `if` cannot be "
+            "used on it: write (a) & (b), (a) | (b), ~(a), if_(condition, x, y). For a <= x <= b write x.between(a, b)"
         )
 
 
@@ -149,7 +150,7 @@ def quantity(value: Any) -> Quantity:
     """A number or text as a Quantity.  Raises TypeError, ValueError."""
     if isinstance(value, Quantity):
         return value
-    if isinstance(value, bool) or isinstance(value, Expression):
+    if isinstance(value, (bool, Expression)):
         raise TypeError(f"a number is needed, not {value!r}")
     if isinstance(value, str):
         return _parsed(value)
