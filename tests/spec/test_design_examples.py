@@ -39,7 +39,7 @@ OFTEN_COC = affine_network([FLAT] * 5, [9.0, 1.0, 2.0, 3.0, 4.0])
         ("fairness", {"loan": affine_network([[1.0, -1.0, 0.03]], [0.7])}, ["unsat"]),
         ("fairness", {"loan": affine_network([[1.0, -1.0, 0.3]], [0.7])}, ["sat"]),
         ("distilled", {"teacher": random_network(2, 3), "student": random_network(2, 3)}, ["unsat", "unsat"]),
-        ("distilled", {"teacher": random_network(2, 3), "student": random_network(2, 3, seed=1)}, ["sat", "sat"]),
+        ("distilled", {"teacher": random_network(2, 3), "student": random_network(2, 3, seed=1)}, ["sat", "unsat"]),
     ],
 )
 def test_verdicts(name: str, networks: dict[str, Network], expected: list[str]) -> None:
