@@ -95,6 +95,17 @@ def read(request: Request, on_outline: Callable[[tuple[Outline, ...]], None] = l
     if ".vnnlib" in file.suffixes:
         return _read_vnnlib(request, file, on_outline)
     text, digest = read_text(file, SpecError)
+    return read_nnspec(text, digest, request, on_outline)
+
+
+def read_nnspec(
+    text: str,
+    digest: str,
+    request: Request,
+    on_outline: Callable[[tuple[Outline, ...]], None] = lambda _: None,
+) -> Spec:
+    """Read the text of a .nnspec file; model files are relative to the folder of `request.path`.  Raises as `read`."""
+    file = Path(request.path)
     # by submodule: `verify.spec.parse` is the function until the submodule of that name has been imported
     from verify.spec.check import check_spec
     from verify.spec.lower import lower_spec

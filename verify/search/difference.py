@@ -30,7 +30,7 @@ from verify.search.run import Run
 
 MAX_SIGNS = 6  # inputs whose difference may have either sign
 BATCH = 256
-TIME_SHARE = 0.5  # of what is left, at most, for one case
+TIME_SHARE = 0.5  # of what is left, at most
 MAX_BOXES = 400_000  # waiting at once
 HALVINGS = 24  # of the step from a box's centre, looking for a counterexample
 
@@ -42,13 +42,19 @@ def close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Regi
 
     Guarantee: what is missing from the result holds no solution; the point is one.
     """
+    with np.errstate(all="ignore"):  # infinities and NaN compare false and close nothing
+        return _close_differences(run, regions)
+
+
+def _close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], Point | None]:
     pairings: dict[tuple[int, int], _Model | None] = {}
     still_open = []
+    until = run.budget.clock() + TIME_SHARE * run.budget.remaining()
     for region in regions:
         cases = []
         for case in region.cases:
             attempt = _Attempt.of(run, region, case, pairings)
-            if attempt is None or not attempt.closes():
+            if attempt is None or not attempt.closes(until):
                 cases.append(case)
             if attempt is not None and attempt.solution is not None:
                 return regions, attempt.solution
@@ -116,13 +122,13 @@ class _Attempt:
             return None
         return cls(run, region, [difference_row(r, c, model.pairing) for r, c in rows], model, hull, steps)
 
-    def closes(self) -> bool:
-        """Whether some row is contradicted, for each choice of signs of the difference."""
-        return all(self._closes(signed) for signed in _signed(self.steps))
+    def closes(self, until: float) -> bool:
+        """Whether some row is contradicted, for each choice of signs of the difference; gives up at `until`."""
+        return all(self._closes(signed, until) for signed in _signed(self.steps))
 
-    def _closes(self, steps: list[Interval]) -> bool:
+    def _closes(self, steps: list[Interval], until: float) -> bool:
         best = max(self.rows, key=lambda row: self._outlook(row, steps))
-        return _Partition(self, best, steps).closed()
+        return _Partition(self, best, steps).closed(until)
 
     def _outlook(self, row: Difference, steps: list[Interval]) -> float:
         """How well a row does at the centre of the hull."""
@@ -146,11 +152,10 @@ class _Partition:
         self.slope = tuple(np.array([f(q) for q in row.slope]) for f in (float_below, float_above))
         self.exact_steps = steps
 
-    def closed(self) -> bool:
+    def closed(self, until: float) -> bool:
         if not np.isfinite(self.limit):
             return False
         run = self.attempt.run
-        until = run.budget.clock() + TIME_SHARE * run.budget.remaining()
         lower, upper = self.attempt.hull[0][None], self.attempt.hull[1][None]
         while len(lower):
             if run.stop() or run.budget.clock() > until or len(lower) > MAX_BOXES:

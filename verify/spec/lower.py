@@ -20,7 +20,6 @@ from verify.core.query import (
     Row,
     conjunction,
     identity_copy,
-    negate,
 )
 from verify.spec.balls import centre_terms
 from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
@@ -29,7 +28,7 @@ from verify.spec.compose import Use, VariablePort, compose
 from verify.spec.expand import Expander, Quantity, bounded_sides
 from verify.spec.mistakes import Mistakes
 from verify.spec.syntax import Assume, SpecFile
-from verify.spec.terms import InputRef, OutputRef, Ref, Term, reference, references
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference, references
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
 from verify.spec.warnings import normalisation_warnings
 
@@ -120,9 +119,11 @@ class _Lowering:
         item = self.item
         expander = Expander(self.quantities(), item.origin, self.constants)
         assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
-        asserted = expander.formula(item.assertion)
+        # negated before it is expanded: |d| <= Σ|e| has two cases when violated, and 2^n the other way round
+        wanted = opposite(item.assertion) if item.quantifier == "forall" else item.assertion
+        violation = expander.formula(wanted)
         self.check_bounds(assumption)
-        return assumption, negate(asserted) if item.quantifier == "forall" else asserted
+        return assumption, violation
 
     def warnings(self, checked: CheckedSpec) -> list[str]:
         warnings = [*self.item.warnings, *normalisation_warnings(self.infos(checked))]
