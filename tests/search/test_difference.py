@@ -165,3 +165,15 @@ def test_other_networks_are_no_pair() -> None:
     assert isinstance(prop.query.violation, Row)
     compared = compared_values(prop.query.network, prop.query.violation)
     assert compared is not None and find_pairing(prop.query.network, *compared[:2]) is None
+
+
+def test_a_slope_of_zero_is_exact() -> None:
+    """Where the network does not depend on x at all, rounding must not keep the diagonal open."""
+    first = Block(
+        (Term(0, Matrix.dense(2, 2, Numbers.of_floats([0.0, 0.1, 0.0, -0.7]))),),
+        Numbers.of_floats([0.3, 0.1]),
+        bytes([1, 1]),
+    )
+    last = Block((Term(1, Matrix.dense(1, 2, Numbers.of_floats([0.9, -1.1]))),), Numbers.zeros(1), bytes(1))
+    network = Network((Port("x", (1, 2), 0),), (Port("y", (1, 1), 2),), (first, last))
+    assert closed(query_of(MONOTONE, network))

@@ -54,9 +54,7 @@ def slope_bounds(plan: FloatPlan, enclosure: Enclosure, functional: tuple[Floats
         zeros = [np.zeros((batch, size)) for size in plan.input_sizes]
         found = [parts.get(k, (z, z, z)) for k, z in enumerate(zeros)]
         middle, radius, influence = (np.concatenate([f[k] for f in found], axis=1) for k in range(3))
-        return SlopeBounds(
-            np.nextafter(middle - radius, -np.inf), np.nextafter(middle + radius, np.inf), np.abs(influence)
-        )
+        return SlopeBounds(*_ends(middle, radius), np.abs(influence))
 
 
 def slopes_at(plan: FloatPlan, points: Floats, functional: Floats) -> Floats:
@@ -103,7 +101,7 @@ def _through_relu(
     relu: Any, enclosure: Enclosure, index: int, part: tuple[Floats, Floats, Floats]
 ) -> tuple[Floats, Floats, Floats]:
     middle, radius, influence = part
-    low, high = np.nextafter(middle - radius, -np.inf), np.nextafter(middle + radius, np.inf)
+    low, high = _ends(middle, radius)
     before, after = enclosure.lower[index], enclosure.upper[index]
     inactive, unstable = relu & (after <= 0.0), relu & (before < 0.0) & (after > 0.0)
     low = np.where(unstable, np.minimum(low, 0.0), low)
@@ -121,12 +119,17 @@ def _pull_back(matrix: FloatMatrix, part: tuple[Floats, Floats, Floats]) -> tupl
     charge = 2.0 * gamma(matrix.rows)
     spread = _absolute(matrix, radius) + charge * _absolute(matrix, weight)
     tiny = 4.0 * underflow(matrix.rows, weight.sum(axis=1, keepdims=True))
-    return matrix.pull_back(middle), inflate(spread * (1.0 + charge) + tiny), _absolute(matrix, influence)
+    reached = _absolute(matrix, (weight != 0.0).astype(np.float64), signs=True) != 0.0
+    if not matrix.exact:
+        reached[:] = True  # a stored 0 may stand for a number below the float range
+    radius = np.where(reached, inflate(spread * (1.0 + charge) + tiny), 0.0)  # a slope of 0 stays exactly 0
+    return np.where(reached, matrix.pull_back(middle), 0.0), radius, _absolute(matrix, influence)
 
 
-def _absolute(matrix: FloatMatrix, coefficients: Floats) -> Floats:
-    """coefficients (B, rows) -> coefficients |W| (B, columns)."""
-    product = coefficients @ matrix.absolute if matrix.dense is not None else (matrix.absolute.T @ coefficients.T).T
+def _absolute(matrix: FloatMatrix, coefficients: Floats, *, signs: bool = False) -> Floats:
+    """coefficients (B, rows) -> coefficients |W| (B, columns); with `signs`, 1 in the place of every stored weight."""
+    weights = np.sign(matrix.absolute) if signs else matrix.absolute
+    product = coefficients @ weights if matrix.dense is not None else (weights.T @ coefficients.T).T
     return np.ascontiguousarray(product)
 
 
@@ -137,9 +140,20 @@ def _add(parts: dict[int, tuple[Floats, Floats, Floats]], value: int, more: tupl
         return
     middle = present[0] + more[0]
     rounding = 2.0 * gamma(0) * (np.abs(present[0]) + np.abs(more[0]))
-    parts[value] = (middle, inflate(present[1] + more[1] + rounding), present[2] + more[2])
+    total = present[1] + more[1] + rounding
+    parts[value] = (middle, np.where(total == 0.0, 0.0, inflate(total)), present[2] + more[2])
 
 
 def _middle_radius(low: Floats, high: Floats) -> tuple[Floats, Floats]:
     middle = 0.5 * low + 0.5 * high
-    return middle, np.nextafter(np.maximum(high - middle, middle - low), np.inf)
+    zero = (low == 0.0) & (high == 0.0)
+    return middle, np.where(zero, 0.0, np.nextafter(np.maximum(high - middle, middle - low), np.inf))
+
+
+def _ends(middle: Floats, radius: Floats) -> tuple[Floats, Floats]:
+    """middle ∓ radius, rounded outwards; a radius of 0 is an exact 0."""
+    zero = (middle == 0.0) & (radius == 0.0)
+    return (
+        np.where(zero, 0.0, np.nextafter(middle - radius, -np.inf)),
+        np.where(zero, 0.0, np.nextafter(middle + radius, np.inf)),
+    )
