@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from verify.api import Evaluation, Spec, evaluate, load, prove, prove_files, read_spec
+    from verify.api import Evaluation, Spec, evaluate, load, prove, prove_files, read_spec, read_spec_text
     from verify.core.report import Progress, Report, Result
     from verify.core.verdict import Evidence, Verdict
     from verify.errors import (
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
         VerifyError,
         VnnlibError,
     )
+    from verify.spec.builder import Field, SpecBuilder
 
 _HOME = {
-    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "prove_files", "read_spec"), "verify.api"),
+    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "prove_files"), "verify.api"),
+    **dict.fromkeys(("read_spec", "read_spec_text"), "verify.api"),
+    **dict.fromkeys(("Field", "SpecBuilder"), "verify.spec.builder"),
     **dict.fromkeys(("Progress", "Report", "Result"), "verify.core.report"),
     **dict.fromkeys(("Evidence", "Verdict"), "verify.core.verdict"),
     **dict.fromkeys(
@@ -37,6 +40,7 @@ __all__ = [
     "DefectError",
     "Evaluation",
     "Evidence",
+    "Field",
     "InputError",
     "ModelError",
     "Progress",
@@ -44,6 +48,7 @@ __all__ = [
     "Report",
     "Result",
     "Spec",
+    "SpecBuilder",
     "SpecError",
     "UsageError",
     "Verdict",
@@ -55,6 +60,7 @@ __all__ = [
     "prove",
     "prove_files",
     "read_spec",
+    "read_spec_text",
 ]
 
 

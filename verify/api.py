@@ -10,7 +10,9 @@ verify.evaluate(spec, {"theta": 0.2, "omega": "1/2"})    # one physical point th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from verify.core.report import Progress, Report, Result
@@ -20,7 +22,8 @@ from verify.run.deciding import Limits
 from verify.run.execute import Observers, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
-from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
+from verify.run.reading import FilePath, Request, Spec, load, network_infos, read, read_nnspec
+from verify.spec.builder import SpecBuilder
 
 __all__ = [
     "CopyAt",
@@ -34,6 +37,7 @@ __all__ = [
     "prove",
     "prove_files",
     "read_spec",
+    "read_spec_text",
 ]
 
 OnProgress = Callable[[Progress], None]
@@ -49,6 +53,24 @@ def read_spec(
     Raises UsageError, SpecError, VnnlibError, ModelError, QueryError.
     """
     return read(Request.of(path, networks, params))
+
+
+def read_spec_text(
+    spec: str | SpecBuilder,
+    *,
+    file: FilePath = "spec.nnspec",
+    networks: Mapping[str, FilePath] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> Spec:
+    """Read the text of a spec, or one written in Python; `file` names it in messages, model files are relative to it.
+
+    Raises as `read_spec`.
+    """
+    text = spec if isinstance(spec, str) else spec.to_text()
+    found = read_nnspec(text, hashlib.sha256(text.encode()).hexdigest(), Request.of(file, networks, params))
+    if isinstance(spec, str) or not spec.echoes:
+        return found
+    return replace(found, properties=tuple(replace(p, notes=(*p.notes, *spec.echoes)) for p in found.properties))
 
 
 def prove(

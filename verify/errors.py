@@ -14,50 +14,66 @@ A timeout is a verdict, not an exception.  `assert` states what only a bug can b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
+from verify.places import Mark, Place, excerpt
 
-@dataclass(frozen=True)
-class Place:
-    """Where in a file a problem is.  `line` and `column` count from 1; 0 means unknown."""
+__all__ = [
+    "MOST_ERRORS",
+    "DefectError",
+    "InputError",
+    "Mark",
+    "ModelError",
+    "Place",
+    "QueryError",
+    "SpecError",
+    "UsageError",
+    "VerifyError",
+    "VnnlibError",
+    "combine",
+]
 
-    file: str
-    line: int = 0
-    column: int = 0
-    width: int = 1
-    source: str = ""  # the offending line, without its line break
-
-    def __str__(self) -> str:
-        if not self.line:
-            return self.file
-        return f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+MOST_ERRORS = 20  # reported of one input in one run
 
 
 class VerifyError(Exception):
-    """A problem the user can mend.  `code` is stable; `fix` says what to do, or is empty."""
+    """A problem the user can mend.  `code` is stable; `fix` says what to do, or is empty.
 
-    def __init__(self, code: str, message: str, *, fix: str = "", place: Place | None = None) -> None:
+    `label` is said at the place itself, `also` are other places that clash with it, `more` are further errors of the
+    same input, each independent of this one.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        fix: str = "",
+        place: Place | None = None,
+        label: str = "",
+        also: Iterable[Mark] = (),
+        more: Iterable[VerifyError] = (),
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.fix = fix
         self.place = place
+        self.label = label
+        self.also = tuple(also)
+        self.more = tuple(more)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes."""
-        return _rebuild, (type(self), self.code, self.message, self.fix, self.place)
+        rest = {"fix": self.fix, "place": self.place, "label": self.label, "also": self.also, "more": self.more}
+        return _rebuild, (type(self), self.code, self.message, rest)
 
     def __str__(self) -> str:
+        """This error alone, as a person reads it."""
         lines = [f"error[{self.code}]: {self.message}"]
         if self.place is not None:
-            lines.append(f"  --> {self.place}")
-            if self.place.source and self.place.line:
-                gutter = f"{self.place.line:4d} | "
-                lines.append(gutter + self.place.source)
-                if self.place.column:
-                    lead = "".join("\t" if c == "\t" else " " for c in self.place.source[: self.place.column - 1])
-                    lines.append(" " * len(gutter) + lead + "^" * max(1, self.place.width))
+            lines += excerpt(Mark(self.place, self.label), self.also)
         if self.fix:
             lines.append(f"  = help: {self.fix}")
         return "\n".join(lines)
@@ -91,5 +107,17 @@ class DefectError(VerifyError):
     """The program itself is at fault: exit code 70."""
 
 
-def _rebuild(kind: type[VerifyError], code: str, message: str, fix: str, place: Place | None) -> VerifyError:
-    return kind(code, message, fix=fix, place=place)
+def combine(errors: Iterable[VerifyError]) -> VerifyError:
+    """One error that carries all of them (at least one), in the order of their places."""
+    flat = list(dict.fromkeys(e for error in errors for e in (error, *error.more)))
+    first, *rest = sorted(flat, key=lambda e: (e.place.line, e.place.column) if e.place is not None else (0, 0))
+    first.more = tuple(rest)
+    for error in rest:
+        error.more = ()
+    return first
+
+
+def _rebuild(kind: type[VerifyError], code: str, message: str, rest: dict[str, Any]) -> VerifyError:
+    error = kind.__new__(kind)
+    VerifyError.__init__(error, code, message, **rest)  # a subclass may take other arguments
+    return error

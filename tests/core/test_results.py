@@ -76,5 +76,5 @@ def test_budget() -> None:
 
 def test_errors_show_their_place() -> None:
     error = VnnlibError("E206", "unknown", fix="declare it", place=Place("f", 3, 3, 2, "\tab"))
-    assert str(error) == "error[E206]: unknown\n  --> f:3:3\n   3 | \tab\n       \t ^^\n  = help: declare it"
+    assert str(error) == "error[E206]: unknown\n  --> f:3:3\n   3 |     ab\n            ^^\n  = help: declare it"
     assert str(VnnlibError("E203", "empty", place=Place("f"))) == "error[E203]: empty\n  --> f"

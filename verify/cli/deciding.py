@@ -11,6 +11,7 @@ from verify import api
 from verify.cli.output import EXIT_INTERRUPTED, complain, emit_document, emit_lines
 from verify.cli.run import Request
 from verify.cli.signals import Interruptions
+from verify.core.property import selects
 from verify.core.report import Progress, Report, Result
 from verify.core.verdict import Verdict
 from verify.errors import DefectError, UsageError, VerifyError
@@ -115,7 +116,8 @@ def _interrupted(observer: _Observer) -> int:
     elif header is None:
         sys.stderr.write("interrupted\n")
     else:
-        chosen = [o for o in header.outlines if not request.properties or o.name in request.properties]
+        wanted = request.properties
+        chosen = [o for o in header.outlines if not wanted or any(selects(p, o.name) for p in wanted)]
         emit_lines([summary_line(report, interrupted=True, total=len(chosen))])
     return EXIT_INTERRUPTED
 

@@ -6,15 +6,28 @@ import os
 import sys
 from collections.abc import Sequence
 
+from verify.cli import check_spec as check_spec_command
 from verify.cli import eval as eval_command
+from verify.cli import fmt as fmt_command
 from verify.cli import inspect as inspect_command
+from verify.cli import lsp as lsp_command
 from verify.cli import run as run_command
 from verify.cli.options import nearest
 from verify.errors import DefectError, UsageError, VerifyError
 
 EXIT_BROKEN_PIPE = 141  # as a shell reports a process that SIGPIPE ended
 
-COMMANDS = {c.name: c for c in (run_command.COMMAND, eval_command.COMMAND, inspect_command.COMMAND)}
+COMMANDS = {
+    c.name: c
+    for c in (
+        run_command.COMMAND,
+        check_spec_command.COMMAND,
+        fmt_command.COMMAND,
+        eval_command.COMMAND,
+        inspect_command.COMMAND,
+        lsp_command.COMMAND,
+    )
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +103,7 @@ def _version() -> int:
 def _help() -> int:
     from verify.cli.output import emit_text
 
-    rows = "".join(f"  {f'{c.name} {c.argument}':16}{c.summary}\n" for c in COMMANDS.values())
+    rows = "".join(f"  {f'{c.name} {c.argument}':18}{c.summary}\n" for c in COMMANDS.values())
     emit_text(
         "usage: verify COMMAND …\n\nCan this neural policy ever do that?\n\n"
         f"commands:\n{rows}\n"

@@ -18,12 +18,12 @@ from verify.errors import UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """One flag.  `kind` reads its value; a repeatable one collects a list."""
+    """One flag.  `kind` reads its value (bool: there is none); a repeatable one collects a list."""
 
     flags: tuple[str, ...]
     metavar: str
     help: str
-    kind: type[str] | type[float] | type[int] = str
+    kind: type[str] | type[float] | type[int] | type[bool] = str
     repeatable: bool = False
     default: Any = None
     choices: tuple[str, ...] | None = None
@@ -51,19 +51,22 @@ FORMAT = Option(
     choices=("text", "json"),
 )
 
+CHECK = Option(("--check",), "", "change nothing; exit 1 if a file is not in canonical layout", kind=bool)
+
 
 @dataclass(frozen=True)
 class Command:
     """One command: its argument, its options, and `prepare`, which checks a call and returns what runs it."""
 
     name: str
-    argument: str
+    argument: str  # "" for none
     argument_help: str
     summary: str  # one line, for `verify --help`
     description: str
     epilog: str
     options: tuple[Option, ...]
     prepare: Callable[[argparse.Namespace], Callable[[], int]]
+    many: bool = False  # takes one argument or more, as a list
 
     def help(self) -> str:
         return _parser(self).format_help()
@@ -81,7 +84,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if getattr(values, self.argument) is None:
+        if self.argument and not getattr(values, self.argument):
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -92,19 +95,25 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: Command) -> _Parser:
+    argument = command.argument + "…" * command.many
     parser = _Parser(
         prog=f"verify {command.name}",
-        usage=f"verify {command.name} {command.argument} [options]",
+        usage=" ".join(w for w in ("verify", command.name, argument, "[options]") if w),
         description=command.description,
         epilog=command.epilog,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument(command.argument, nargs="?", help=command.argument_help)
+    if command.argument:
+        parser.add_argument(command.argument, nargs="*" if command.many else "?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
-        settings: dict[str, Any] = {"metavar": option.metavar, "help": option.help, "dest": option.name}
+        settings: dict[str, Any] = {"help": option.help, "dest": option.name}
+        if option.kind is bool:
+            flags.add_argument(*option.flags, action="store_true", **settings)
+            continue
+        settings["metavar"] = option.metavar
         if option.repeatable:
             flags.add_argument(*option.flags, action="append", default=[], **settings)
         else:
@@ -146,7 +155,11 @@ def parse_assignments(option: Option, words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = (part.strip() for part in word.partition("="))
         if not (name and equals and value):
-            raise UsageError("E014", f"{flag} {word!r} is not NAME=VALUE", fix=f"for example {flag} eps=0.01")
+            raise UsageError(
+                "E014",
+                f"{flag} {word!r} is not NAME=VALUE",
+                fix=f"for example {flag} {'s.x' if option is AT else 'eps'}=0.01",
+            )
         if name in values:
             raise UsageError("E014", f"{flag}: {name} is given twice", fix="give it once")
         values[name] = value

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from verify.core.report import EXIT_ERROR
-from verify.errors import InputError, VerifyError
+from verify.errors import MOST_ERRORS, InputError, VerifyError
 from verify.report.document import dumps, error_fields
 from verify.report.terminal import Line, write
 
@@ -53,8 +53,12 @@ def silence_stdout() -> None:
 
 
 def complain(error: VerifyError) -> None:
-    """An error on stderr: code, place, caret, fix."""
-    sys.stderr.write(f"{error}\n")
+    """An error, and further ones found with it, on stderr: code, place, caret, fix."""
+    sys.stderr.write("\n\n".join(map(str, (error, *error.more))) + "\n")
+    if error.more:
+        count = len(error.more) + 1
+        rest = "; more may show once these are mended" if count >= MOST_ERRORS else ""
+        sys.stderr.write(f"\n{count} errors{rest}\n")
     sys.stderr.flush()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from verify.core.query import Query
+from verify.core.query import Affine, Formula, Query
 from verify.core.verdict import Verdict
 from verify.errors import Place
 
@@ -25,3 +28,42 @@ class Property:
     timeout_s: float | None = None  # @timeout
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    premises: tuple[Premise, ...] = ()  # the assumption in parts, for explanations
+    balls: tuple[Ball, ...] = ()  # what the query only contains: a solution must lie in each of them
+
+
+@dataclass(frozen=True)
+class Premise:
+    """One declared range or one `assume`: as written, where, and what it says."""
+
+    text: str
+    place: Place
+    formula: Formula
+
+
+@dataclass(frozen=True)
+class Ball:
+    """Σ offset(x)² <= radius², for offsets affine in the query's variables."""
+
+    offsets: tuple[Affine, ...]
+    radius: Fraction
+
+    def contains(self, x: Sequence[Fraction]) -> bool:
+        """Exactly."""
+        return sum((offset(x) ** 2 for offset in self.offsets), Fraction(0)) <= self.radius**2
+
+
+def row_name(name: str, row: str | None) -> str:
+    """The name of one row of a swept property: `robust[3]`."""
+    return name if row is None else f"{name}[{row}]"
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """(property, row) of such a name."""
+    match = re.fullmatch(r"([A-Za-z_]\w*)\[(.*)\]", name, re.DOTALL)
+    return (match[1], match[2]) if match else (name, None)
+
+
+def selects(wanted: str, name: str) -> bool:
+    """Whether `wanted` names this property, or all rows of it."""
+    return wanted in (name, split_name(name)[0])

@@ -116,7 +116,8 @@ class _Import:
             self.unsupported.append(Unsupported(node.name, node.op, problem.reason, problem.rewrite))
             results = None
         except (ValueError, IndexError, TypeError, KeyError, ArithmeticError) as problem:
-            raise malformed(node, str(problem) or type(problem).__name__) from problem
+            missing = "an input or attribute is missing" if isinstance(problem, IndexError) else ""
+            raise malformed(node, missing or str(problem) or type(problem).__name__) from problem
         if results is None:
             self.broken.update(name for name in proto.output if name)
             return

@@ -115,7 +115,11 @@ def _fixed_shape(source: ModelFile, info: onnx.ValueInfoProto) -> tuple[int, ...
             message = f"{source.name}: axis {axis} ({label}) of input {info.name!r} is dynamic; only the first may be"
             raise ModelError("E109", message, fix="export the model with that axis fixed; only a batch axis may vary")
     if math.prod(shape) > MOST_ELEMENTS:
-        raise ModelError("E115", f"{source.name}: input {info.name!r} has shape {shape}", fix="use a smaller model")
+        raise ModelError(
+            "E115",
+            f"{source.name}: input {info.name!r} has shape {shape}: too many elements",
+            fix="use a smaller model",
+        )
     return tuple(shape)
 
 

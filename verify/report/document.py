@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from verify import __version__
+from verify.core.property import split_name
 from verify.core.query import Query, margin
 from verify.core.report import Report, Result
 from verify.core.verdict import Replay, Witness
@@ -77,8 +78,8 @@ def _result(result: Result) -> Document:
             notes.append(replay.note)
     origin = result.origin
     return {
-        "property": result.name,
-        "row": None,
+        "property": split_name(result.name)[0],
+        "row": split_name(result.name)[1],
         "verdict": str(result.verdict),
         "expected": None if result.expected is None else str(result.expected),
         "reason": result.reason,

@@ -138,10 +138,16 @@ def _body(result: Result, invocation: Invocation) -> list[Line]:
     return lines
 
 
+_REASON = {
+    "timeout": "out of time",
+    "memory": "out of memory",
+    "interrupted": "interrupted",
+    "relaxation": "undecided",
+}
+
+
 def _unknown(result: Result) -> list[Line]:
-    reason = {"timeout": "out of time", "memory": "out of memory", "interrupted": "interrupted"}.get(
-        result.reason or "", result.reason or "no reason given"
-    )
+    reason = _REASON.get(result.reason or "", result.reason or "no reason given")
     lines = [line(f"  {reason} after {result.seconds:.1f} s; {percent(result.settled)} of the input domain is settled")]
     hint = _HINT.get(result.reason or "")
     return [*lines, line("  ", ("hint: ", "dim"), hint)] if hint else lines

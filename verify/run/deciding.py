@@ -6,9 +6,10 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from verify.core.budget import Budget
@@ -80,10 +81,10 @@ def prove_one(
                 part if part is not None else prop.query,
                 budget,
                 seed=limits.seed,
-                confirm=confirmation.agrees,
+                confirm=lambda x: _in_balls(prop, x) and confirmation.agrees(x),
                 report=report,
             )
-        return _from_decision(prop, decision, confirmation, start)
+        return _explained(prop, _from_decision(prop, decision, confirmation, start))
     except VerifyError as problem:
         return _result(prop, Verdict.ERROR, start, error=problem)
     except Exception as problem:
@@ -92,6 +93,10 @@ def prove_one(
         return _result(
             prop, Verdict.UNKNOWN, start, decision=Decision("unknown", reason="memory", settled=report.settled)
         )
+
+
+def _in_balls(prop: Property, x: Sequence[Fraction]) -> bool:
+    return all(ball.contains(x) for ball in prop.balls)
 
 
 @dataclass
@@ -148,6 +153,9 @@ def _from_decision(prop: Property, decision: Decision, confirmation: Confirmatio
 
     universal = prop.query.quantifier == "forall"
     witness: Witness | None = None
+    if decision.answer == "sat" and decision.x is not None and not _in_balls(prop, decision.x):
+        note = "only points outside the l2 ball, in its flat-sided hull, were found to violate the property"
+        decision = Decision("unknown", reason="relaxation", settled=0.0, notes=(note,), statistics=decision.statistics)
     if decision.answer == "sat":
         assert decision.x is not None
         witness = build_witness(prop.query, decision.x, confirmation)
@@ -160,6 +168,23 @@ def _from_decision(prop: Property, decision: Decision, confirmation: Confirmatio
     else:
         verdict = Verdict.UNKNOWN
     return _result(prop, verdict, start, decision=decision, witness=witness)
+
+
+def _explained(prop: Property, result: Result) -> Result:
+    """With what its author should know about a verdict that means little."""
+    if not prop.premises:
+        return result
+    from verify.run.meaning import clashing_assumptions, holds_without_network
+
+    if result.verdict is Verdict.VACUOUS:
+        clash = clashing_assumptions(prop)
+        if clash:
+            parts = ", ".join(f"{p.text} (line {p.place.line})" for p in clash)
+            return replace(result, notes=(*result.notes, f"these contradict each other: {parts}"))
+    if result.verdict is Verdict.PROVED and holds_without_network(prop):
+        text = f"property `{prop.name}` follows from its assumptions alone, whatever the network computes"
+        return replace(result, warnings=(*result.warnings, text))
+    return result
 
 
 def _result(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from verify.core import child
+from verify.core.property import selects
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.run.crew import Crew
@@ -40,11 +41,11 @@ def choose(outlines: Sequence[Outline], names: Sequence[str] | None, file: str) 
     """The places of the named properties (None: all), in the spec's order.  Raises UsageError E002."""
     known = [o.name for o in outlines]
     for name in names or ():
-        if name not in known:
+        if not any(selects(name, k) for k in known):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError("E002", f"no property {name!r} in {file}", fix=f"{hint}There are: {', '.join(known)}")
-    return [place for place, name in enumerate(known) if names is None or name in names]
+    return [p for p, name in enumerate(known) if names is None or any(selects(wanted, name) for wanted in names)]
 
 
 def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observers: Observers) -> Report:
@@ -170,9 +171,12 @@ class _Reading:
         return time.monotonic() - self.started
 
     def _ends(self) -> float:
-        own = [o.timeout_s for o in self._outlines if self.names is None or o.name in self.names] or [None]
+        own = [o.timeout_s for o in self._outlines if self._wanted(o.name)] or [None]
         limit = max(self.limits.seconds(s) for s in own)
         return self.started + START_UP_S + limit * (1 + GRACE_SHARE)
+
+    def _wanted(self, name: str) -> bool:
+        return self.names is None or any(selects(wanted, name) for wanted in self.names)
 
     def _take(self, worker: WorkerProcess, message: object) -> None:
         if isinstance(message, Announced):

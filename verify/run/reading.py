@@ -94,7 +94,18 @@ def read(request: Request, on_outline: Callable[[tuple[Outline, ...]], None] = l
     file = Path(request.path)
     if ".vnnlib" in file.suffixes:
         return _read_vnnlib(request, file, on_outline)
-    text, digest = _read_text(file, SpecError)
+    text, digest = read_text(file, SpecError)
+    return read_nnspec(text, digest, request, on_outline)
+
+
+def read_nnspec(
+    text: str,
+    digest: str,
+    request: Request,
+    on_outline: Callable[[tuple[Outline, ...]], None] = lambda _: None,
+) -> Spec:
+    """Read the text of a .nnspec file; model files are relative to the folder of `request.path`.  Raises as `read`."""
+    file = Path(request.path)
     # by submodule: `verify.spec.parse` is the function until the submodule of that name has been imported
     from verify.spec.check import check_spec
     from verify.spec.lower import lower_spec
@@ -132,9 +143,10 @@ def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]
 
 
 def _read_vnnlib(request: Request, file: Path, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
-    text, digest = _read_text(file, VnnlibError)
+    text, digest = read_text(file, VnnlibError)
     if len(request.networks) != 1:
-        raise UsageError("E004", "a VNN-LIB file needs one network", fix="give it: --network FILE.onnx")
+        given = f", not {len(request.networks)}" if request.networks else ""
+        raise UsageError("E004", f"a VNN-LIB file needs one network{given}", fix="give it: --network FILE.onnx")
     if request.params:
         raise UsageError("E005", "a VNN-LIB file has no params", fix="leave out -p / --param")
     from verify.spec import vnnlib
@@ -154,8 +166,11 @@ def network_infos(spec: Spec) -> dict[str, NetworkInfo]:
     return {n: NetworkInfo(m.file, m.sha256, m.network.digest) for n, m in spec.networks.items()}
 
 
-def _read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
-    """The text of a file (un-gzipped when it ends in .gz) and the SHA-256 of its bytes."""
+def read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
+    """The text of a file (un-gzipped when it ends in .gz) and the SHA-256 of its bytes.
+
+    Raises `error` E290-E292 or E390-E392: no such file, cannot be read, not UTF-8.
+    """
     prefix = "E2" if error is VnnlibError else "E3"
     place = Place(str(file))
     try:
@@ -170,4 +185,5 @@ def _read_text(file: Path, error: type[InputError]) -> tuple[str, str]:
             f"{prefix}92", f"not UTF-8 text (byte {problem.start})", place=place, fix="save the file as UTF-8"
         ) from None
     except (OSError, EOFError, ValueError, zlib.error) as problem:
-        raise error(f"{prefix}91", f"cannot be read: {problem}", place=place, fix="check the file") from None
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise error(f"{prefix}91", f"cannot be read: {reason}", place=place, fix="check the file") from None

@@ -12,6 +12,7 @@ from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError, check
 from verify.search.attack import Point, is_solution
+from verify.search.difference import close_differences
 from verify.search.run import Run
 from verify.search.sketch import DIRECT
 from verify.search.tiers import search
@@ -49,7 +50,8 @@ def decide(
 
 
 def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
-    regions, numbers = [], []
+    regions: list[Region] = []
+    numbers: dict[int, int] = {}  # of the regions in the normal form, by identity
     for number, region in enumerate(form.regions):
         always = () in region.cases  # nothing is asked of the outputs: any point of the region is a solution
         if always or region.rows:
@@ -61,9 +63,12 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
             if point is not None and is_solution(run.query, region, point) and run.accept([point]) is not None:
                 return run.sat(point)
         regions.append(region)
-        numbers.append(number)
-    run.sketch.numbers = tuple(numbers)
-    return search(run, tuple(regions), seed) if regions else run.unsat()
+        numbers[id(region)] = number
+    still_open, point = close_differences(run, tuple(regions))
+    if point is not None:
+        return run.sat(point)
+    run.sketch.numbers = tuple(numbers[id(region)] for region in still_open)
+    return search(run, still_open, seed) if still_open else run.unsat()
 
 
 def _point_of(run: Run, region: Region) -> Point | None:

@@ -8,7 +8,9 @@ The parser is imported on first use: reading a VNN-LIB file does not pay for it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,3 +43,14 @@ def lower(spec: SpecFile, networks: Mapping[str, Network], params: Mapping[str, 
     from verify.spec.lower import lower_spec
 
     return lower_spec(spec, networks, params)
+
+
+class _Package(ModuleType):
+    """Importing the submodule `parse` (check, lower) must not put it in the place of the function of that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

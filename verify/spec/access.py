@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+from verify.errors import Mark
 from verify.spec import syntax as s
 from verify.spec.arithmetic import extreme
 from verify.spec.codes import error
@@ -9,11 +12,14 @@ from verify.spec.decisions import decide, elements, find_label
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, LATER, Scope, wrong_kind
 from verify.spec.terms import Term, maximum, minimum
-from verify.spec.units import Unit
+from verify.spec.units import DIMENSIONLESS, Unit
 from verify.spec.values import (
     Application,
+    DataRow,
+    Dataset,
     FieldInfo,
     Function,
+    Label,
     Layout,
     NetworkInfo,
     Record,
@@ -31,8 +37,12 @@ def attribute(node: s.Attribute, scope: Scope) -> Value:
         raise error(
             "E319", node.place, f"`{node.text}` is a domain, not a value", f"quantify over it: forall s : {node.text}"
         )
+    if isinstance(base, DataRow):
+        return _of_row(node, base)
     if not isinstance(base, Record):
-        fix = f"call it first: `{node.base.text}(…).{node.field.text}`" if isinstance(base, Function) else ""
+        fix = f"call it first: `{node.base.text}(…).{node.field.text}`"
+        if not isinstance(base, Function):
+            fix = f"write `{node.base.text}` without `.{node.field.text}`"
         raise error("E319", node.base.place, f"`{node.base.text}` is {describe(base)} and has no fields", fix)
     found = base.layout.find(node.field.text)
     if found is None:
@@ -40,6 +50,18 @@ def attribute(node: s.Attribute, scope: Scope) -> Value:
     if found.shape is not None:
         return Tensor(base, found)
     return base.scalar(found.start, found)
+
+
+def _of_row(node: s.Attribute, row: DataRow) -> Value:
+    if node.field.text == "input":
+        return row.input
+    if node.field.text != "label":
+        raise error("E315", node.field.place, "a row of a dataset has `.input` and `.label`")
+    if row.label is None:
+        raise error("E362", node.place, f"`{row.dataset}` has no labels", "add a column `label` to the file")
+    if isinstance(row.label, str):
+        return Label(row.label)
+    return Scalar(Term(constant=Fraction(row.label)), DIMENSIONLESS)
 
 
 def _unknown_field(node: s.Attribute, base: Record) -> Exception:
@@ -58,11 +80,21 @@ def _unknown_field(node: s.Attribute, base: Record) -> Exception:
 
 def index(node: s.Index, scope: Scope) -> Value:
     base = scope.evaluate(node.base)
+    if isinstance(base, Dataset):
+        number = scope.integer(node.indices[0], "a row's number") if len(node.indices) == 1 else -1
+        if not 0 <= number < len(base.rows):
+            raise error("E330", node.place, f"`{base.name}` has the rows 0 to {len(base.rows) - 1}")
+        return base.rows[number]
     if isinstance(base, Tensor):
         return base.record.scalar(tensor_element(node, base.field, scope), base.field)
     if isinstance(base, Record) and not base.is_input:
         if len(node.indices) != 1:
-            raise error("E331", node.place, f"`{node.base.text}[…]` takes one label or number, not {len(node.indices)}")
+            raise error(
+                "E331",
+                node.place,
+                f"`{node.base.text}[…]` takes one label or number, not {len(node.indices)}",
+                f"write `{node.base.text}[{base.layout.fields[0].name}]`" if base.layout.fields else "",
+            )
         label = find_label(base, node.indices[0], scope)
         return base.scalar(label, base.layout.field_of(label))
     raise wrong_kind(node.base, base, "only tensors and network outputs can be indexed")
@@ -94,14 +126,24 @@ def tensor_element(node: s.Index, field: FieldInfo, scope: Scope) -> int:
 
 def call(node: s.Call, scope: Scope) -> Value:
     if isinstance(node.function, s.Name) and node.function.text in LATER and scope.lookup(node.function.text) is None:
-        raise error("E306", node.place, f"`{node.function.text}(…)` is not supported yet")
+        raise error("E306", node.place, f"`{node.function.text}(…)` is not supported yet", "write the comparisons out")
     function = scope.evaluate(node.function)
     if not isinstance(function, Function):
-        raise error("E319", node.function.place, f"`{node.function.text}` is {describe(function)}; it cannot be called")
+        raise error(
+            "E319",
+            node.function.place,
+            f"`{node.function.text}` is {describe(function)}; it cannot be called",
+            "networks, definitions, abs, min, max, argmax and argmin can be called",
+        )
     if isinstance(function.target, NetworkInfo):
         return _apply(node, function.target, scope)
     if node.keywords:
-        raise error("E331", node.keywords[0][0].place, f"`{function.name}` takes no named arguments")
+        raise error(
+            "E331",
+            node.keywords[0][0].place,
+            f"`{function.name}` takes no named arguments",
+            f"write the values only: `{function.name}(…, …)`",
+        )
     if function.target is None:
         return _built_in(node, function.name, scope)
     return _expand(node, function.target, scope)
@@ -112,12 +154,12 @@ def _built_in(node: s.Call, name: str, scope: Scope) -> Value:
     count = len(node.arguments)
     if name in ("abs", "argmax", "argmin"):
         if count != 1:
-            raise error("E331", node.place, f"`{name}` takes 1 argument, not {count}")
+            raise error("E331", node.place, f"`{name}` takes 1 argument, not {count}", f"write {name}(…)")
         if name == "abs":
             return extreme(name, list(node.arguments), scope)
         return decide(name, node.arguments[0], scope)
     if count == 0:
-        raise error("E331", node.place, f"`{name}` takes at least 1 argument")
+        raise error("E331", node.place, f"`{name}` takes at least 1 argument", f"write {name}(…, …)")
     if count == 1:
         value = scope.evaluate(node.arguments[0])
         if isinstance(value, (Record, Tensor)):
@@ -142,7 +184,8 @@ def _expand(node: s.Call, define: s.DefineDecl, scope: Scope) -> Value:
             node.place,
             f"`{name}` takes {len(define.parameters)} argument{'s' * (len(define.parameters) != 1)}, "
             f"not {len(node.arguments)}",
-            f"it is defined on line {define.place.line}",
+            f"write {name}({', '.join(p.text for p, _ in define.parameters)})",
+            also=[Mark(define.name.place, "defined here")],
         )
     names: dict[str, Value] = {}
     for (parameter, domain), argument in zip(define.parameters, node.arguments, strict=True):
@@ -156,7 +199,13 @@ def _fit_domain(argument: s.Expression, value: Value, domain: s.Domain, scope: S
     wanted = network.inputs if is_input else network.outputs
     if isinstance(value, Record) and value.is_input == is_input and _fits(value, wanted):
         return value
-    raise error("E333", argument.place, f"`{domain.text}` is needed, but `{argument.text}` is {describe(value)}")
+    raise error(
+        "E333",
+        argument.place,
+        f"`{domain.text}` is needed, but `{argument.text}` is {describe(value)}",
+        f"quantify it: forall s : {domain.text}" if is_input else f"write `{network.name}(…)`",
+        also=[Mark(domain.place, "needed here")],
+    )
 
 
 def _fits(value: Record, wanted: Layout) -> bool:
@@ -168,19 +217,28 @@ def _fits(value: Record, wanted: Layout) -> bool:
 def network_domain(domain: s.Domain, scope: Scope) -> tuple[NetworkInfo, bool]:
     """The network of `net.input` (True) or `net.output` (False)."""
     if isinstance(domain, s.Attribute) and isinstance(domain.base, s.Name) and domain.field.text in ("input", "output"):
-        value = scope.evaluate(domain.base)
+        value = scope.lookup(domain.base.text)
         if isinstance(value, Function) and isinstance(value.target, NetworkInfo):
             return value.target, domain.field.text == "input"
     if isinstance(domain, (s.Call, s.Interval, s.Choices)):
-        raise error("E306", domain.place, f"the domain `{domain.text}` is not supported yet", "write NETWORK.input")
-    if isinstance(domain, s.Name) and scope.lookup(domain.text) is None:
-        raise scope.unknown(domain)
+        raise error("E319", domain.place, f"`{domain.text}` is no network's input", "write NETWORK.input")
+    base = domain.base if isinstance(domain, s.Attribute) else domain
+    if isinstance(base, s.Name) and scope.lookup(base.text) is None:
+        raise _unknown_network(base, scope)
     fix = "write NETWORK.input"
     if isinstance(domain, s.Attribute):
         fix = f"write `{domain.base.text}.input`"
     elif isinstance(domain, s.Name) and domain.text in scope.declared.networks:
         fix = f"write `{domain.text}.input`"
     raise error("E319", domain.place, f"`{domain.text}` is no domain", fix)
+
+
+def _unknown_network(node: s.Name, scope: Scope) -> Exception:
+    problem = scope.unknown(node)
+    networks = list(scope.declared.networks)
+    if problem.code == "E310" and networks:
+        problem.fix = did_you_mean(node.text, networks) or f"the networks here are {one_of(networks)}"
+    return problem
 
 
 # --- networks ----------------------------------------------------------------------------------------------
@@ -251,19 +309,35 @@ def _record_arguments(argument: s.Expression, network: NetworkInfo, scope: Scope
 
 def _named_arguments(node: s.Call, network: NetworkInfo, scope: Scope) -> tuple[Term, ...]:
     if node.arguments:
-        raise error("E331", node.arguments[0].place, "either one input or all fields by name, not both")
+        raise error(
+            "E331",
+            node.arguments[0].place,
+            "either one input or all fields by name, not both",
+            f"write `{network.name}(s)` or `{network.name}(NAME = …, …)`",
+        )
     given: dict[str, s.Expression] = {}
     for name, expression in node.keywords:
         if network.inputs.find(name.text) is None:
-            fix = did_you_mean(name.text, network.inputs.names())
+            fix = did_you_mean(name.text, network.inputs.names()) or f"there are {one_of(network.inputs.names())}"
             raise error("E315", name.place, f"`{network.name}` has no input `{name.text}`", fix)
         if name.text in given:
-            raise error("E311", name.place, f"`{name.text}` is given twice")
+            raise error(
+                "E311",
+                name.place,
+                f"`{name.text}` is given twice",
+                "give it once",
+                also=[Mark(given[name.text].place, "given here")],
+            )
         given[name.text] = expression
     result = []
     for field in network.inputs.fields:
         if field.name not in given:
-            raise error("E331", node.place, f"`{network.name}` needs a value for its input `{field.name}`")
+            raise error(
+                "E331",
+                node.place,
+                f"`{network.name}` needs a value for its input `{field.name}`",
+                f"add `{field.name} = …`",
+            )
         result.extend(_named_argument(field, given[field.name], scope))
     return tuple(result)
 
@@ -277,13 +351,18 @@ def _named_argument(field: FieldInfo, expression: s.Expression, scope: Scope) ->
         unit, parts = value.unit, [value.term]
     else:
         raise error(
-            "E333", expression.place, f"`{expression.text}` is {describe(value)}, which does not fit `{field.name}`"
+            "E333",
+            expression.place,
+            f"`{expression.text}` is {describe(value)}, which does not fit `{field.name}`",
+            "give a number" if field.shape is None else f"give a tensor of shape {list(field.shape)}",
         )
     if unit is not None and unit != field.scale.unit:
         raise error(
             "E316",
             expression.place,
             f"`{expression.text}` is{in_unit(unit)}, but the field `{field.name}` is{in_unit(field.scale.unit)}",
+            "give a quantity of that unit",
+            also=[Mark(field.place, "the field")],
         )
     for part in parts:
         if part.atoms or any(isinstance(ref[0], int) for ref in part.linear):
@@ -291,5 +370,6 @@ def _named_argument(field: FieldInfo, expression: s.Expression, scope: Scope) ->
                 "E306",
                 expression.place,
                 "feeding a network with abs, min, max, if or another network's output is not supported yet",
+                "feed it with sums of inputs, each times a number",
             )
     return [p.times(1 / field.scale.factor) for p in parts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from verify.errors import Mark
 from verify.spec import syntax as s
 from verify.spec.codes import error
 from verify.spec.scope import Scope, check_size, depends_on, same_unit, wrong_kind
@@ -23,6 +24,7 @@ from verify.spec.terms import (
     total,
 )
 from verify.spec.units import DIMENSIONLESS, Unit, resolve
+from verify.spec.usage import never_true
 from verify.spec.values import Decision, Label, Scalar, Truth, Value
 
 
@@ -80,9 +82,11 @@ def _times(node: s.Product, left: s.Expression, a: Scalar, right: s.Expression, 
     factors = f"`{left.text}`" if left.place != node.place else "the factors before"
     raise error(
         "E312",
-        node.place,
+        right.place,
         f"product of two unknown quantities is not linear: {factors} and `{right.text}` {both}",
         "multiply by a constant or `param`; bound each factor separately; or use abs, min and max",
+        label=f"depends on {on_right}",
+        also=[Mark(left.place, f"depends on {on_left}")] if left.place != node.place else (),
     )
 
 
@@ -95,13 +99,13 @@ def _over(a: Scalar, factor: s.Expression, b: Scalar, scope: Scope) -> Scalar:
             "divide by a constant; multiply both sides of a comparison by the divisor if its sign is known",
         )
     if not b.term.constant:
-        raise error("E314", factor.place, f"division by `{factor.text}`, which is zero")
+        raise error("E314", factor.place, f"division by `{factor.text}`, which is zero", "divide by another number")
     unit = None if a.unit is None else a.unit / (b.unit or DIMENSIONLESS)
     return Scalar(a.term.times(1 / b.term.constant), unit)
 
 
 def scalars(nodes: list[s.Expression], scope: Scope) -> list[Scalar]:
-    return [scope.scalar(n) for n in nodes]
+    return scope.each(nodes, scope.scalar)
 
 
 def common_unit(nodes: list[s.Expression], values: list[Scalar]) -> Unit | None:
@@ -146,11 +150,14 @@ def _comparable(operand: s.Expression, node: s.Comparison, scope: Scope) -> Scal
     value = scope.evaluate(operand)
     if isinstance(value, (Decision, Label)):
         other = next((o.text for o in node.operands if o is not operand), "…")
+        decision = isinstance(value, Decision)
         raise error(
             "E336",
             operand.place,
-            f"`{operand.text}` is {'a decision' if isinstance(value, Decision) else 'a label'}, not a number",
-            f"write `{operand.text} is {other}`, `is strictly` or `may be`",
+            f"`{operand.text}` is {'a decision' if decision else 'a label'}, not a number",
+            f"write `{operand.text} is {other}`, `is strictly` or `may be`"
+            if decision
+            else f"a label stands for an output: `argmax(…) is {operand.text}` or `…[{operand.text}] <= …`",
         )
     if isinstance(value, Truth):
         raise error(
@@ -165,7 +172,10 @@ def _comparable(operand: s.Expression, node: s.Comparison, scope: Scope) -> Scal
 
 
 def junction(node: s.Junction, scope: Scope) -> Value:
-    parts = [scope.truth(o) for o in node.operands]
+    parts = scope.each(node.operands, scope.truth)
+    if node.word == "or":
+        for operand, part in zip(node.operands, parts, strict=True):
+            _warn_if_never(operand, part, scope)
     return Truth(all_of(parts) if node.word == "and" else any_of(parts))
 
 
@@ -174,11 +184,19 @@ def not_(node: s.Not, scope: Scope) -> Value:
 
 
 def implies(node: s.Implies, scope: Scope) -> Value:
-    return Truth(any_of([opposite(scope.truth(node.premise)), scope.truth(node.conclusion)]))
+    premise, conclusion = scope.each([node.premise, node.conclusion], scope.truth)
+    _warn_if_never(node.premise, premise, scope)
+    return Truth(any_of([opposite(premise), conclusion]))
+
+
+def _warn_if_never(node: s.Expression, condition: Condition, scope: Scope) -> None:
+    if never_true(condition, scope.work.layouts):
+        scope.work.warnings.append(f"{node.place}: `{node.text}` is never true within the declared ranges")
 
 
 def if_(node: s.If, scope: Scope) -> Value:
     guard = scope.truth(node.guard)
+    _warn_if_never(node.guard, guard, scope)
     then, otherwise = scope.evaluate(node.then), scope.evaluate(node.otherwise)
     if isinstance(then, Truth) and isinstance(otherwise, Truth):
         one = any_of([opposite(guard), then.condition])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from verify.core.property import row_name
 from verify.core.verdict import Verdict
-from verify.errors import Place
+from verify.errors import Mark, Place
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
+from verify.spec.balls import Ball, ball_of
 from verify.spec.codes import error
 from verify.spec.declare import declare, interval, scope_of
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope
+from verify.spec.sweeps import sweep_values
 from verify.spec.terms import Condition, InputRef, all_of, any_of, compare, constant, reference
 from verify.spec.units import DIMENSIONLESS, PLAIN, Scale
+from verify.spec.usage import unused
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value
 
 _EXPECTED = {
@@ -53,6 +58,9 @@ class CheckedProperty:
     source: str
     expected: Verdict | None
     timeout_s: float | None
+    parts: tuple[tuple[s.Assume | s.Assert, Condition], ...] = ()  # each assume and assert on its own
+    warnings: tuple[str, ...] = ()
+    balls: tuple[tuple[str, Ball], ...] = ()  # of variables whose domain is an l2 ball
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,26 @@ class CheckedSpec:
 
 def check_spec(spec: s.SpecFile, params: Mapping[str, str]) -> CheckedSpec:
     """Check a whole file without its models.  Raises SpecError."""
-    declared = declare(spec, params)
-    found = [_Property(item, declared).check() for item in spec.items if isinstance(item, s.PropertyDecl)]
+    mistakes = Mistakes()
+    declared = declare(spec, params, mistakes)
+    found: list[CheckedProperty] = []
+    for item in spec.items:
+        if isinstance(item, s.PropertyDecl):
+            with mistakes.collecting():
+                found.extend(_rows(item, declared))
+    mistakes.raise_any()
+    if found:
+        found[0] = replace(found[0], warnings=(*unused(spec), *found[0].warnings))
     return CheckedSpec(declared, tuple(found))
+
+
+def _rows(item: s.PropertyDecl, declared: Declarations) -> Iterator[CheckedProperty]:
+    """The property, or one per value of its sweep."""
+    if item.sweep is None:
+        yield _Property(item, declared).check({})
+        return
+    for row, value in sweep_values(item.sweep, scope_of(declared)):
+        yield _Property(item, declared, row).check({item.sweep.name.text: value})
 
 
 @dataclass
@@ -74,19 +99,33 @@ class _Property:
 
     item: s.PropertyDecl
     declared: Declarations
+    row: str | None = None
     word: str = ""
     variables: list[Variable] = field(default_factory=list)
     assumptions: list[Condition] = field(default_factory=list)
     assertions: list[Condition] = field(default_factory=list)
     asserts: list[s.Assert] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)  # where a name got its meaning
+    balls: list[tuple[str, Ball]] = field(default_factory=list)
+    parts: list[tuple[s.Assume | s.Assert, Condition]] = field(default_factory=list)
 
-    def check(self) -> CheckedProperty:
+    def check(self, names: Mapping[str, Value]) -> CheckedProperty:
+        """`names`: what the sweep binds."""
         item = self.item
-        if item.sweep is not None:
-            raise error("E306", item.sweep.place, "`property … for …` is not supported yet", "use a `param` and -p")
-        scope = scope_of(self.declared)
+        scope, mistakes = scope_of(self.declared, names), Mistakes()
         for statement in item.statements:
-            scope = self._statement(statement, scope)
+            known = scope
+            with mistakes.collecting():
+                scope = known.break_names(n.text for n in _introduced(statement))
+                scope = self._statement(statement, known)
+            for name in _introduced(statement):
+                self.places.setdefault(name.text, name.place)
+            scope.work.depth = 0
+        expected: Verdict | None = None
+        timeout: float | None = None
+        with mistakes.collecting():
+            expected, timeout = self._attributes()
+        mistakes.raise_any()
         if not self.variables:
             raise error(
                 "E320",
@@ -96,9 +135,8 @@ class _Property:
             )
         if not self.asserts:
             raise error("E322", item.name.place, f"property `{item.name.text}` asserts nothing", "add an `assert`")
-        expected, timeout = self._attributes()
         return CheckedProperty(
-            name=item.name.text,
+            name=row_name(item.name.text, self.row),
             title=item.title,
             quantifier=self.word,
             variables=tuple(self.variables),
@@ -109,6 +147,9 @@ class _Property:
             source="; ".join(a.text for a in self.asserts),
             expected=expected,
             timeout_s=timeout,
+            parts=tuple(self.parts),
+            balls=tuple(self.balls),
+            warnings=tuple(dict.fromkeys(scope.work.warnings)),
         )
 
     def _statement(self, statement: s.Quantifier | s.Let | s.Assume | s.Assert, scope: Scope) -> Scope:
@@ -122,30 +163,47 @@ class _Property:
                 raise error(
                     "E323",
                     statement.place,
-                    f"`assume` after the `assert` on line {self.asserts[0].place.line}",
+                    "`assume` after an `assert`",
                     "assumptions come before every assert; use `=>` for a condition of one assert",
+                    also=[Mark(self.asserts[0].place, "the assert")],
                 )
             self.assumptions.append(scope.truth(statement.condition))
+            self.parts.append((statement, self.assumptions[-1]))
         else:
-            self.assertions.append(scope.truth(statement.condition))
             self.asserts.append(statement)
+            self.assertions.append(scope.truth(statement.condition))
+            self.parts.append((statement, self.assertions[-1]))
         return scope
 
     def _check_new(self, name: s.Identifier, scope: Scope) -> None:
         text = name.text
         if text in scope.names:
-            raise error("E311", name.place, f"`{text}` already has a meaning in this property", "choose another name")
+            raise error(
+                "E311",
+                name.place,
+                f"`{text}` already has a meaning in this property",
+                "choose another name",
+                also=[Mark(self.places[text], "first meaning here")] if text in self.places else (),
+            )
         if text in self.declared.later or text in BUILT_IN:
-            where = f" on line {self.declared.later[text].line}" if text in self.declared.later else ""
-            raise error("E311", name.place, f"`{text}` is already declared{where}", "choose another name")
+            if text in self.declared.later:
+                raise error(
+                    "E311",
+                    name.place,
+                    f"`{text}` is already declared",
+                    "choose another name",
+                    also=[Mark(self.declared.later[text], "declared here")],
+                )
+            raise error("E311", name.place, f"`{text}` is a built-in function", "choose another name")
 
     def _quantify(self, statement: s.Quantifier, scope: Scope) -> Scope:
         if self.word and self.word != statement.word:
             raise error(
                 "E321",
                 statement.place,
-                f"`{statement.word}` after `{self.word}` on line {self.variables[0].place.line}",
+                f"`{statement.word}` after `{self.word}`",
                 "one property uses one kind of quantifier; write two properties",
+                also=[Mark(self.variables[0].place, f"quantified with `{self.word}`")] if self.variables else (),
             )
         self.word = statement.word
         bound: dict[str, Value] = {}
@@ -157,10 +215,20 @@ class _Property:
     def _variable(self, name: s.Identifier, domain: s.Domain, scope: Scope) -> Value:
         if isinstance(domain, (s.Interval, s.Choices)):
             return self._number(name, domain, scope)
+        ball = ball_of(domain, scope)
+        if ball is not None:
+            network = ball.centre.network
+            self.variables.append(Variable(name.text, network.inputs, network, name.place))
+            scope.work.layouts[name.text] = network.inputs
+            self.assumptions.append(ball.condition(name.text))
+            if ball.norm == "l2":
+                self.balls.append((name.text, ball))
+            return Record(network, name.text, name.text)
         network, is_input = network_domain(domain, scope)
         if not is_input:
             raise error("E319", domain.place, "outputs are computed, not quantified", f"write `{network.name}.input`")
         self.variables.append(Variable(name.text, network.inputs, network, name.place))
+        scope.work.layouts[name.text] = network.inputs
         return Record(network, name.text, name.text)
 
     def _number(self, name: s.Identifier, domain: s.Interval | s.Choices, scope: Scope) -> Scalar:
@@ -206,10 +274,11 @@ class _Property:
                 fix = did_you_mean(word, ["expect", "timeout"]) or "there are @expect(…) and @timeout(…)"
                 raise error("E324", mark.name.place, f"unknown attribute `@{word}`", fix)
             if word in seen:
-                raise error("E311", mark.name.place, f"`@{word}` is given twice")
+                raise error("E311", mark.name.place, f"`@{word}` is given twice", "give it once")
             seen.add(word)
             if len(mark.arguments) != 1:
-                raise error("E325", mark.place, f"`@{word}` takes 1 argument, not {len(mark.arguments)}")
+                fix = "write @timeout(60)" if word == "timeout" else "write for example @expect(proved)"
+                raise error("E325", mark.place, f"`@{word}` takes 1 argument, not {len(mark.arguments)}", fix)
             if word == "expect":
                 expected = self._expected(mark.arguments[0])
             else:
@@ -238,3 +307,10 @@ class _Property:
         if seconds.term.constant > 10**9:
             raise error("E325", node.place, "the timeout is longer than 30 years", "write @timeout(60)")
         return float(seconds.term.constant)
+
+
+def _introduced(statement: s.Quantifier | s.Let | s.Assume | s.Assert) -> Sequence[s.Identifier]:
+    """The names that a statement gives a meaning."""
+    if isinstance(statement, s.Quantifier):
+        return statement.names
+    return [statement.name] if isinstance(statement, s.Let) else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from verify.errors import Place, SpecError
+from collections.abc import Iterable
+
+from verify.errors import Mark, Place, SpecError
 
 CODES = {
     "E301": "the text is not a spec: an unexpected word or character",
@@ -13,6 +15,7 @@ CODES = {
     "E306": "a construct that is not supported yet",
     "E307": "the file states no property",
     "E308": "the property is too large to expand",
+    "E309": "the file is too large",
     "E310": "unknown name",
     "E311": "a name is declared twice",
     "E312": "a product of two unknown quantities is not linear",
@@ -49,10 +52,30 @@ CODES = {
     "E351": "a param's value cannot be read",
     "E352": "a param's value is out of its range",
     "E353": "a param without a value",
+    "E360": "a dataset's file cannot be read",
+    "E361": "a dataset's columns or cells do not fit",
+    "E362": "a dataset without labels",
+    "E363": "a ball's centre or radius does not fit",
+    "E364": "a property is swept over what has no single values",
+    "E390": "no such spec file",
+    "E391": "the spec file cannot be read",
+    "E392": "the spec file is not UTF-8 text",
+    "E393": "the spec file cannot be written",
 }
 
 
-def error(code: str, place: Place, message: str, fix: str = "") -> SpecError:
-    """The SpecError to raise; `code` is a key of CODES."""
+class FollowUpError(SpecError):
+    """A mistake that only follows from one already reported; it is never shown."""
+
+
+def error(
+    code: str, place: Place, message: str, fix: str = "", *, label: str = "", also: Iterable[Mark] = ()
+) -> SpecError:
+    """The SpecError to raise; `code` is a key of CODES.  `also`: the other places of a clash."""
     assert code in CODES, code
-    return SpecError(code, message, fix=fix, place=place)
+    return SpecError(code, message, fix=fix, place=place, label=label, also=also)
+
+
+def follow_up(place: Place, name: str) -> FollowUpError:
+    """What to raise where `name` is used whose own declaration is wrong."""
+    return FollowUpError("E310", f"`{name}` is not usable", place=place)

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from verify.errors import SpecError
+from verify.errors import Mark, SpecError
 from verify.spec import syntax as s
 from verify.spec.codes import error
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import Scope, wrong_kind
 from verify.spec.terms import Condition, all_of, any_of, compare, constant
 from verify.spec.units import DIMENSIONLESS
-from verify.spec.values import Decision, FieldInfo, Label, Record, Scalar, Tensor, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Dataset,
+    Decision,
+    FieldInfo,
+    Label,
+    Record,
+    Scalar,
+    Tensor,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
 
 MAX_RANGE = 10_000  # values of one all/any
 
@@ -62,8 +74,9 @@ def _check_slopes(word: str, node: s.Expression, found: list[tuple[str, FieldInf
         raise error(
             "E335",
             node.place,
-            f"`{word}` would not be the network's own decision: {problem} (line {other.place.line})",
+            f"`{word}` would not be the network's own decision: {problem}",
             "write the comparisons out, or give the outputs one normalisation with a positive slope",
+            also=[Mark(f.place, "") for f in ([other] if other is first else [first, other])],
         )
 
 
@@ -146,7 +159,13 @@ def decision_is(node: s.DecisionIs, scope: Scope) -> Value:
     if right is None:
         return Truth(wins(left, find_label(left.over, node.right, scope), node.mode))
     if [name for name, _ in left.options] != [name for name, _ in right.options]:
-        raise error("E333", node.place, "the two decisions are between different outputs")
+        raise error(
+            "E333",
+            node.place,
+            f"the two decisions are between different outputs: {one_of(n for n, _ in left.options)} on the left, "
+            f"{one_of(n for n, _ in right.options)} on the right",
+            "both networks must name their outputs alike",
+        )
     scope.work.steps += len(left.options) ** 2
     both = [all_of([wins(left, k, node.mode), wins(right, k, node.mode)]) for k in range(len(left.options))]
     return Truth(any_of(both))
@@ -182,7 +201,7 @@ def same(node: s.Same, scope: Scope) -> Value:
     assert isinstance(left, Record) and isinstance(right, Record)
     for exception in node.exceptions:
         if left.layout.find(exception.text) is None:
-            fix = did_you_mean(exception.text, left.layout.names())
+            fix = did_you_mean(exception.text, left.layout.names()) or f"there are {one_of(left.layout.names())}"
             raise error("E315", exception.place, f"`{left.label}` has no field `{exception.text}`", fix)
     excepted = {e.text for e in node.exceptions}
     parts = []
@@ -190,7 +209,10 @@ def same(node: s.Same, scope: Scope) -> Value:
         other = right.layout.find(field.name)
         if other is None or other.shape != field.shape or other.scale.unit != field.scale.unit:
             raise error(
-                "E333", node.right.place, f"`{right.label}` has no field `{field.name}` like that of `{left.label}`"
+                "E333",
+                node.right.place,
+                f"`{right.label}` has no field `{field.name}` like that of `{left.label}`",
+                "compare two inputs of one network",
             )
         if field.name not in excepted:
             for k in range(field.size):
@@ -208,22 +230,33 @@ def finite(node: s.Finite, scope: Scope) -> Value:
 
 def _range(node: s.Range, scope: Scope) -> Iterator[Value]:
     if isinstance(node, s.Choices):
-        for item in node.items:
-            if isinstance(item, s.Name) and scope.lookup(item.text) is None:
-                _check_label(item, scope)
-                yield Label(item.text)
-            else:
-                yield scope.evaluate(item)
+        yield from choice_values(node, scope)
     elif isinstance(node, s.Steps):
         first, last = scope.integer(node.first, "a range"), scope.integer(node.last, "a range")
         if last - first >= MAX_RANGE:
-            raise error("E308", node.place, f"a range of more than {MAX_RANGE} values")
+            raise error("E308", node.place, f"a range of more than {MAX_RANGE} values", "choose a smaller one")
         if last < first:
-            raise error("E342", node.place, f"the range {first}..{last} is empty")
+            raise error("E342", node.place, f"the range {first}..{last} is empty", "write the lower end first")
         for number in range(first, last + 1):
             yield Scalar(constant(number), DIMENSIONLESS)
     else:
-        raise error("E306", node.place, f"`{node.text}` as a range is not supported yet", "write {a, b, c} or 0..9")
+        value = scope.evaluate(node)
+        if isinstance(value, Dataset):
+            yield from value.rows
+        elif isinstance(value, (Record, Tensor)):
+            yield from (scalar for _, _, scalar in elements(value, node))
+        else:
+            raise wrong_kind(node, value, "a range is needed", "write {a, b, c}, 0..9, a tensor, outputs or a dataset")
+
+
+def choice_values(node: s.Choices, scope: Scope) -> Iterator[Value]:
+    """The values of {…}; a name that means nothing else is the label of an output."""
+    for item in node.items:
+        if isinstance(item, s.Name) and scope.lookup(item.text) is None:
+            _check_label(item, scope)
+            yield Label(item.text)
+        else:
+            yield scope.evaluate(item)
 
 
 def _check_label(item: s.Name, scope: Scope) -> None:
@@ -234,4 +267,5 @@ def _check_label(item: s.Name, scope: Scope) -> None:
 def _no_label(item: s.Name, scope: Scope) -> SpecError:
     outputs = [name for n in scope.declared.networks.values() for name in n.outputs.names()]
     fix = did_you_mean(item.text, outputs)
+    fix = fix or (f"the outputs are {one_of(outputs)}" if outputs else "declare it")
     return error("E334", item.place, f"`{item.text}` is no known name and no output of a network", fix)

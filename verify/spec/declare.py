@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
-from verify.errors import Place, SpecError
+from verify.errors import Mark, Place, SpecError
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
+from verify.spec.datasets import read_dataset
 from verify.spec.meaning import HANDLERS
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
 from verify.spec.terms import RawValue, Term, constant, reference
-from verify.spec.units import DIMENSIONLESS, Scale, Unit, resolve
+from verify.spec.units import BROKEN, DIMENSIONLESS, Scale, Unit, resolve
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value, in_unit
 
 MAX_ELEMENTS = 1_000_000  # of one field
@@ -24,28 +27,46 @@ _VALUE = re.compile(
 _POWER = re.compile(r"([A-Za-z_]\w*)(?:\^(-?\d{1,2}))?")
 
 
-def declare(spec: s.SpecFile, params: Mapping[str, str]) -> Declarations:
-    """Everything the file declares, checked; `params` overrides values of params.  Raises SpecError."""
-    declared = Declarations()
+def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> Declarations:
+    """Everything the file declares, checked; `params` overrides values of params.  What is wrong is in `mistakes`."""
+    declared = Declarations(broken=set(spec.broken))
+    repeated: list[s.Item] = []
     seen: dict[tuple[str, str], Place] = {}
     for item in spec.items:
         space = {s.UnitDecl: "unit", s.PropertyDecl: "property"}.get(type(item), "name")
-        _check_new(item.name, space, seen)
+        repeated.append(item)
+        with mistakes.collecting():
+            _check_new(item.name, space, seen)
+            repeated.pop()
         if space == "name":
             declared.later[item.name.text] = item.name.place
         if isinstance(item, s.DefineDecl):
             declared.defines[item.name.text] = item
-    unknown = [p for p in params if p not in spec.params]
-    if unknown:
-        known = f"this spec has {one_of(spec.params)}" if spec.params else "this spec declares no param"
-        fix = did_you_mean(unknown[0], spec.params) or known
-        raise error("E350", Place(spec.file), f"unknown param `{unknown[0]}`", fix)
-    for item in spec.items:
-        _declare(item, declared, params)
-    for item in spec.items:
-        if isinstance(item, s.DefineDecl):
-            _check_define(item, declared)
+    with mistakes.collecting():
+        _check_params(spec, params)
+    for check in (_declare, _check_define):  # definitions may use names that are declared after them
+        for item in spec.items:
+            if item not in repeated and not mistakes.keep(lambda: check(item, declared, params)):  # noqa: B023
+                _break(item, declared)
     return declared
+
+
+def _break(item: s.Item, declared: Declarations) -> None:
+    """What uses a wrong declaration is not reported again."""
+    if isinstance(item, s.UnitDecl):
+        declared.units[item.name.text] = BROKEN
+    elif isinstance(item, s.NetworkDecl) and Mistakes().keep(lambda: _declare(_without_ranges(item), declared, {})):
+        pass  # the names and units of its fields are known, so that its properties can be checked
+    elif not isinstance(item, s.PropertyDecl):
+        declared.broken.add(item.name.text)
+
+
+def _check_params(spec: s.SpecFile, params: Mapping[str, str]) -> None:
+    for name in params:
+        if name not in spec.params and name not in spec.broken:
+            known = f"this spec has {one_of(spec.params)}" if spec.params else "this spec declares no param"
+            fix = did_you_mean(name, spec.params) or known
+            raise error("E350", Place(spec.file), f"unknown param `{name}`", fix)
 
 
 def scope_of(declared: Declarations, names: Mapping[str, Value] | None = None) -> Scope:
@@ -59,7 +80,12 @@ def _check_new(name: s.Identifier, space: str, seen: dict[tuple[str, str], Place
     before = seen.setdefault((space, name.text), name.place)
     if before is not name.place:
         raise error(
-            "E311", name.place, f"`{name.text}` is declared twice; first on line {before.line}", "choose another name"
+            "E311",
+            name.place,
+            f"`{name.text}` is declared twice",
+            "choose another name",
+            label="declared again here",
+            also=[Mark(before, "first declared here")],
         )
 
 
@@ -73,9 +99,18 @@ def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) ->
         declared.constants[item.name.text] = _param(item, declared, params.get(item.name.text))
     elif isinstance(item, s.NetworkDecl):
         declared.networks[item.name.text] = _network(item, declared)
-    elif isinstance(item, (s.DatasetDecl, s.SystemDecl)):
-        word = "dataset" if isinstance(item, s.DatasetDecl) else "system"
-        raise error("E306", item.name.place, f"`{word}` is not supported yet", "state the property without it")
+    elif isinstance(item, s.DatasetDecl):
+        declared.datasets[item.name.text] = read_dataset(item, _network_of(item, declared))
+    elif isinstance(item, s.SystemDecl):
+        raise error("E306", item.name.place, "`system` is not supported yet", "state the property without it")
+
+
+def _network_of(item: s.DatasetDecl, declared: Declarations) -> NetworkInfo:
+    network = declared.networks.get(item.network.text)
+    if network is None:
+        fix = did_you_mean(item.network.text, declared.networks) or "declare the network before the dataset"
+        raise error("E310", item.network.place, f"unknown network `{item.network.text}`", fix)
+    return network
 
 
 def _unit(item: s.UnitDecl, declared: Declarations) -> Scale:
@@ -91,6 +126,17 @@ def _unit(item: s.UnitDecl, declared: Declarations) -> Scale:
             f"write for example `unit {name} = 1000[m]`",
         )
     return Scale(value.unit, value.term.constant, name)
+
+
+def _without_ranges(item: s.NetworkDecl) -> s.NetworkDecl:
+    """A network block whose ranges and input normalisations are left out."""
+    lines = [
+        replace(line, interval=None, raw=None if line.direction == "input" else line.raw)
+        if isinstance(line, s.PortItem)
+        else line
+        for line in item.items
+    ]
+    return replace(item, items=tuple(lines))
 
 
 # --- params ------------------------------------------------------------------------------------------------
@@ -121,7 +167,12 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
     """The number in an override, in the param's declared unit."""
     name = item.name.text
     match = _VALUE.fullmatch(text)
-    if match is None or len(text) > 1000 or (match[2] is not None and not int(match[2])):
+    if (
+        match is None
+        or len(text) > 1000
+        or re.match(r"[eE]\d", match[4] or "")
+        or (match[2] is not None and not int(match[2]))
+    ):
         raise error(
             "E351", item.name.place, f"`{text}` is not a value for param `{name}`", "write a number: 0.01, 1/100 or 5 m"
         )
@@ -135,7 +186,7 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
         if part.strip() == "1" and position == 0:
             continue
         if power is None or power[1] not in declared.units:
-            fix = did_you_mean(power[1] if power else part, declared.units)
+            fix = did_you_mean(power[1] if power else part, declared.units) or f"the units are {one_of(declared.units)}"
             raise error("E351", item.name.place, f"`{text}` for param `{name}`: unknown unit `{part.strip()}`", fix)
         exponent = int(power[2] or 1) * (-1 if operator == "/" else 1)
         unit, factor = (
@@ -143,7 +194,12 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
             factor * declared.units[power[1]].factor ** exponent,
         )
     if unit != scale.unit:
-        raise error("E351", item.name.place, f"`{text}` is{in_unit(unit)}, but param `{name}` is{in_unit(scale.unit)}")
+        raise error(
+            "E351",
+            item.name.place,
+            f"`{text}` is{in_unit(unit)}, but param `{name}` is{in_unit(scale.unit)}",
+            "give it in that unit, or as a bare number",
+        )
     return number * factor / scale.factor
 
 
@@ -154,7 +210,10 @@ def declared_number(node: s.Expression, scale: Scale, scope: Scope, what: str) -
         return value.term.constant
     if scale.text is not None and value.unit != scale.unit:
         raise error(
-            "E316", node.place, f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}"
+            "E316",
+            node.place,
+            f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}",
+            "give it in that unit",
         )
     return value.term.constant / scale.factor
 
@@ -170,6 +229,7 @@ def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fr
                 "E316",
                 end.place,
                 f"units clash: `{end.text}` is{in_unit(value.unit)}, the quantity is{in_unit(scale.unit)}",
+                "give the ends of the range in the unit of the quantity",
             )
     if low > high:
         raise error("E342", node.place, f"the range {node.text} is empty", "write the lower end first")
@@ -182,12 +242,15 @@ def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fr
 def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
     fields: dict[str, list[FieldInfo]] = {"input": [], "output": []}
     seen: dict[tuple[str, str], Place] = {}
+    mistakes = Mistakes()
     for line in item.items:
-        if isinstance(line, s.HiddenItem):
-            raise error("E306", line.place, "`hidden` is not supported yet")
-        for written in line.names:
-            _check_new(written, line.direction, seen)
-            fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+        with mistakes.collecting():
+            if isinstance(line, s.HiddenItem):
+                raise error("E306", line.place, "`hidden` is not supported yet", "state the property by outputs")
+            for written in line.names:
+                _check_new(written, line.direction, seen)
+                fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+    mistakes.raise_any()
     name = item.name.text
     for direction in ("input", "output"):
         if not fields[direction]:
@@ -222,6 +285,7 @@ def _field(name: s.Identifier, line: s.PortItem, before: list[FieldInfo], declar
             "E308",
             line.place,
             f"`{name.text}` has {field.size} elements; at least 1, at most {MAX_ELEMENTS} are possible",
+            "`verify inspect MODEL` prints the shape",
         )
     return field
 
@@ -265,8 +329,11 @@ def evaluate_raw(node: s.Expression, scope: Scope) -> Scalar:
 # --- definitions -------------------------------------------------------------------------------------------
 
 
-def _check_define(item: s.DefineDecl, declared: Declarations) -> None:
+def _check_define(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
     """Evaluate a definition on symbolic arguments, so that a mistake shows even when it is not used."""
+    del params
+    if not isinstance(item, s.DefineDecl):
+        return
     names: dict[str, Value] = {}
     scope = scope_of(declared)
     for parameter, domain in item.parameters:

@@ -37,6 +37,7 @@ class Expander:
 
     quantities: Mapping[Ref, Quantity]
     place: Place
+    constants: Mapping[Ref, Fraction] = field(default_factory=dict)  # quantities that are known, in declared units
     rows: int = 0
     depth: int = field(default=0)
 
@@ -81,6 +82,9 @@ class Expander:
         outputs: dict[int, Fraction] = {}
         bound = -term.constant
         for ref, coefficient in term.linear.items():
+            if ref in self.constants:
+                bound -= coefficient * self.constants[ref]
+                continue
             quantity = self.quantities[ref]
             into = inputs if isinstance(ref, InputRef) else outputs
             into[quantity.index] = into.get(quantity.index, Fraction(0)) + coefficient * quantity.scale

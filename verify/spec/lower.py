@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, cast
 
+from verify.core.evaluate import evaluate
 from verify.core.network import Network
-from verify.core.property import Property
+from verify.core.property import Ball, Premise, Property
 from verify.core.query import (
     FALSE,
     Affine,
@@ -19,14 +20,15 @@ from verify.core.query import (
     Row,
     conjunction,
     identity_copy,
-    negate,
 )
+from verify.spec.balls import centre_terms
 from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
 from verify.spec.compose import Use, VariablePort, compose
 from verify.spec.expand import Expander, Quantity, bounded_sides
-from verify.spec.syntax import SpecFile
-from verify.spec.terms import InputRef, OutputRef, Ref, Term, references
+from verify.spec.mistakes import Mistakes
+from verify.spec.syntax import Assume, SpecFile
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference, references
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
 from verify.spec.warnings import normalisation_warnings
 
@@ -47,6 +49,20 @@ def lower_spec(spec: SpecFile, networks: Mapping[str, Network], params: Mapping[
                 "E346", info.place, f"network `{info.name}` has no model", f"give --network {info.name}=FILE.onnx"
             )
     return tuple(_Lowering.of(p, networks).property(checked) for p in checked.properties)
+
+
+def check_lowering(checked: CheckedSpec) -> tuple[str, ...]:
+    """What lowering can find without any model: warnings.  Raises SpecError E308, E344, for all properties at once."""
+    mistakes, warnings = Mistakes(), dict[str, None]()
+    for item in checked.properties:
+        if any(_is_known(a) for a in item.applications):
+            continue  # outputs at known inputs are numbers that only the model tells
+        with mistakes.collecting():
+            lowering = _Lowering.of(item, {})
+            lowering.conditions()
+            warnings.update(dict.fromkeys(lowering.warnings(checked)))
+    mistakes.raise_any()
+    return tuple(warnings)
 
 
 def _check_sizes(info: NetworkInfo, network: Network) -> None:
@@ -74,11 +90,17 @@ class _Lowering:
     used: tuple[int, ...]  # applications that the conditions mention
     spaces: Mapping[str, Layout]  # per variable: the fields, with the normalisation it is searched in
     direct: NetworkInfo | None  # the model, when it is searched as it is
+    constants: Mapping[Ref, Fraction]  # outputs of applications to known inputs, in declared units
 
     @classmethod
     def of(cls, item: CheckedProperty, networks: Mapping[str, Network]) -> _Lowering:
         mentioned = references(item.assumption) | references(item.assertion)
-        used = tuple(sorted({r.application for r in mentioned if isinstance(r, OutputRef)}))
+        every = sorted({r.application for r in mentioned if isinstance(r, OutputRef)})
+        used = tuple(k for k in every if not _is_known(item.applications[k]))
+        constants: dict[Ref, Fraction] = {}
+        for k in every:
+            if k not in used:
+                constants.update(_known_outputs(k, item.applications[k], networks))
         applications = [item.applications[k] for k in used]
         spaces = {v.name: _space(v, applications) for v in item.variables}
         direct = None
@@ -90,18 +112,28 @@ class _Lowering:
                 direct = applications[0].network
             if direct is not None:
                 spaces = {variable.name: _as_normalised(variable.layout, direct.inputs)}
-        return cls(item, networks, used, spaces, direct)
+        return cls(item, networks, used, spaces, direct, constants)
+
+    def conditions(self) -> tuple[Formula, Formula]:
+        """What is assumed, and what is then asked for; needs no model.  Raises E308, E344."""
+        item = self.item
+        expander = Expander(self.quantities(), item.origin, self.constants)
+        assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
+        # negated before it is expanded: |d| <= Σ|e| has two cases when violated, and 2^n the other way round
+        wanted = opposite(item.assertion) if item.quantifier == "forall" else item.assertion
+        violation = expander.formula(wanted)
+        self.check_bounds(assumption)
+        return assumption, violation
+
+    def warnings(self, checked: CheckedSpec) -> list[str]:
+        warnings = [*self.item.warnings, *normalisation_warnings(self.infos(checked))]
+        if not self.used and not self.constants:
+            warnings.append(f"property `{self.item.name}` is decided without any network: it mentions no output")
+        return warnings
 
     def property(self, checked: CheckedSpec) -> Property:
         item = self.item
-        expander = Expander(self.quantities(), item.origin)
-        assumption = conjunction([self.ranges(), expander.formula(item.assumption)])
-        asserted = expander.formula(item.assertion)
-        violation = negate(asserted) if item.quantifier == "forall" else asserted
-        self.check_bounds(assumption)
-        warnings = list(normalisation_warnings(self.infos(checked)))
-        if not self.used:
-            warnings.append(f"property `{item.name}` is decided without any network: it mentions no output")
+        assumption, violation = self.conditions()
         return Property(
             name=item.name,
             query=self.query(assumption, violation),
@@ -110,8 +142,50 @@ class _Lowering:
             source=item.source,
             expected=item.expected,
             timeout_s=item.timeout_s,
-            warnings=tuple(warnings),
+            warnings=tuple(self.warnings(checked)),
+            notes=self.notes(),
+            premises=self.premises(Expander(self.quantities(), item.origin, self.constants)),
+            balls=self.balls(),
         )
+
+    def premises(self, expander: Expander) -> tuple[Premise, ...]:
+        """The ranges, then each `assume`."""
+        found = []
+        for index, name, field in self.variables().values():
+            rows = _range_rows(index, field)
+            if rows:
+                low, high = ("" if end is None else str(end) for end in (field.low, field.high))
+                text = f"`{name}` in [{low}, {high}]"
+                found.append(Premise(text, field.place, conjunction(rows)))
+        for statement, condition in self.item.parts:
+            if isinstance(statement, Assume):
+                found.append(Premise(f"`{statement.text}`", statement.place, expander.formula(condition)))
+        return tuple(found)
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"`{ball.place.text}` is enclosed by flat sides: PROVED covers the whole ball, a witness lies in the ball "
+            "itself"
+            for _, ball in self.item.balls
+        )
+
+    def balls(self) -> tuple[Ball, ...]:
+        """The exact l2 balls, over the query's variables."""
+        known = self.variables()
+        result = []
+        for variable, ball in self.item.balls:
+            offsets = []
+            for element, centre in enumerate(centre_terms(ball.centre)):
+                term = reference(InputRef(variable, element)).plus(centre, Fraction(-1))
+                coefficients: dict[int, Fraction] = {}
+                constant = term.constant
+                for ref, coefficient in term.linear.items():
+                    index, _, field = known[cast(InputRef, ref)]
+                    coefficients[index] = coefficients.get(index, Fraction(0)) + coefficient / field.slope
+                    constant -= coefficient * field.intercept / field.slope
+                offsets.append(Affine(tuple(sorted((i, c) for i, c in coefficients.items() if c)), constant))
+            result.append(Ball(tuple(offsets), ball.radius))
+        return tuple(result)
 
     def infos(self, checked: CheckedSpec) -> list[NetworkInfo]:
         names = {self.item.applications[k].network.name for k in self.used}
@@ -144,14 +218,7 @@ class _Lowering:
         return result
 
     def ranges(self) -> Formula:
-        rows: list[Formula] = []
-        for index, _, field in self.variables().values():
-            scale, offset = 1 / field.slope, -field.intercept / field.slope
-            if field.low is not None:
-                rows.append(Row.of({index: -scale}, {}, offset - field.low))
-            if field.high is not None:
-                rows.append(Row.of({index: scale}, {}, field.high - offset))
-        return conjunction(rows)
+        return conjunction([r for index, _, field in self.variables().values() for r in _range_rows(index, field)])
 
     def check_bounds(self, assumption: Formula) -> None:
         """Raise E344 for an input that neither a range nor an assumption bounds."""
@@ -208,6 +275,34 @@ class _Lowering:
                 constant -= field.slope * coefficient * space.intercept / space.slope
             result.append(Affine(tuple(sorted(coefficients.items())), constant))
         return tuple(result)
+
+
+def _range_rows(index: int, field: FieldInfo) -> list[Formula]:
+    scale, offset = 1 / field.slope, -field.intercept / field.slope
+    rows: list[Formula] = []
+    if field.low is not None:
+        rows.append(Row.of({index: -scale}, {}, offset - field.low))
+    if field.high is not None:
+        rows.append(Row.of({index: scale}, {}, field.high - offset))
+    return rows
+
+
+def _is_known(application: Application) -> bool:
+    return all(term.is_constant for term in application.arguments)
+
+
+def _known_outputs(number: int, application: Application, networks: Mapping[str, Network]) -> dict[Ref, Fraction]:
+    """The exact outputs of an application to constants, in declared units."""
+    info = application.network
+    raw = [
+        field.slope * term.constant + field.intercept
+        for term, (_, field) in zip(application.arguments, info.inputs.elements(), strict=True)
+    ]
+    outputs = evaluate(networks[info.name], raw)
+    return {
+        OutputRef(number, k): (value - field.intercept) / field.slope
+        for k, (value, (_, field)) in enumerate(zip(outputs, info.outputs.elements(), strict=True))
+    }
 
 
 def _field(name: str, field: FieldInfo) -> Field:

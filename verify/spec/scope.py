@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
-from verify.errors import Place, SpecError
-from verify.spec.codes import error
+from verify.errors import Mark, Place, SpecError
+from verify.spec.codes import error, follow_up
+from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.syntax import DefineDecl, Node
 from verify.spec.terms import Condition, Ref
 from verify.spec.units import Scale, Unit
-from verify.spec.values import Application, Function, NetworkInfo, Record, Scalar, Truth, Value, describe, in_unit
+from verify.spec.values import (
+    Application,
+    Dataset,
+    Decision,
+    Function,
+    Layout,
+    NetworkInfo,
+    Record,
+    Scalar,
+    Tensor,
+    Truth,
+    Value,
+    describe,
+    in_unit,
+)
+
+T = TypeVar("T")
 
 MAX_DEPTH = 120  # of evaluation and of conditions: far from Python's recursion limit
 MAX_STEPS = 300_000
 MAX_BITS = 16_384  # of one exact number
 
 BUILT_IN = ("abs", "min", "max", "argmax", "argmin")
-LATER = ("linf", "l1", "l2", "run", "csv")
+LATER = ("run",)
+BALLS = ("linf", "l1", "l2")
 
 
 @dataclass
@@ -30,7 +49,9 @@ class Declarations:
     constants: dict[str, Scalar] = field(default_factory=dict)  # const and param
     networks: dict[str, NetworkInfo] = field(default_factory=dict)
     defines: dict[str, DefineDecl] = field(default_factory=dict)
+    datasets: dict[str, Dataset] = field(default_factory=dict)
     later: dict[str, Place] = field(default_factory=dict)  # every global name of the file and its place
+    broken: set[str] = field(default_factory=set)  # global names whose own declaration is wrong
 
 
 @dataclass
@@ -39,6 +60,8 @@ class Work:
 
     applications: list[Application] = field(default_factory=list)
     known: dict[tuple[object, ...], int] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)  # of the quantified inputs
+    warnings: list[str] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
 
@@ -52,6 +75,7 @@ class Scope:
     work: Work
     names: Mapping[str, Value] = field(default_factory=dict)
     active: tuple[str, ...] = ()  # definitions being expanded
+    broken: frozenset[str] = frozenset()  # local names whose own meaning is wrong
 
     def bind(self, names: Mapping[str, Value]) -> Scope:
         return replace(self, names={**self.names, **names})
@@ -74,6 +98,20 @@ class Scope:
         elif isinstance(value, Truth) and value.condition.depth > MAX_DEPTH:
             raise _too_deep(node)
         return value
+
+    def each(self, nodes: Iterable[Node], evaluate: Callable[[Node], T]) -> list[T]:
+        """Evaluate operands that do not depend on each other; all their mistakes are raised as one error."""
+        mistakes, depth, values = Mistakes(), self.work.depth, []
+        for node in nodes:
+            with mistakes.collecting():
+                values.append(evaluate(node))
+            self.work.depth = depth
+        mistakes.raise_any()
+        return values
+
+    def break_names(self, names: Iterable[str]) -> Scope:
+        """Names that are taken but mean nothing, because of a mistake already found."""
+        return replace(self, broken=self.broken | set(names))
 
     def scalar(self, node: Node) -> Scalar:
         value = self.evaluate(node)
@@ -102,15 +140,19 @@ class Scope:
         value = self.constant(node, what)
         number = value.term.constant
         if number.denominator != 1 or (value.unit is not None and value.unit.powers):
-            raise error("E319", node.place, f"{what} must be a whole number, not `{node.text}`")
+            raise error("E319", node.place, f"{what} must be a whole number, not `{node.text}`", "write 0, 1, 2, …")
         return number.numerator
 
     def lookup(self, name: str) -> Value | None:
         if name in self.names:
             return self.names[name]
         declared = self.declared
+        if name in self.broken or name in declared.broken:
+            return None
         if name in declared.constants:
             return declared.constants[name]
+        if name in declared.datasets:
+            return declared.datasets[name]
         if name in declared.networks:
             return Function(name, declared.networks[name])
         if name in declared.defines:
@@ -120,8 +162,12 @@ class Scope:
     def unknown(self, node: Node) -> SpecError:
         """The E310 for a name that means nothing here."""
         name, declared = node.text, self.declared
+        if name in self.broken or name in declared.broken:
+            return follow_up(node.place, name)
         if name in LATER:
-            return error("E306", node.place, f"`{name}` is not supported yet")
+            return error("E306", node.place, f"`{name}` is not supported yet", "write the comparisons out")
+        if name in BALLS:
+            return error("E319", node.place, f"`{name}` is a domain", f"write forall s : {name}(CENTRE, RADIUS)")
         fix = ""
         if name in declared.later:
             fix = f"`{name}` is declared on line {declared.later[name].line}; declare it before it is used"
@@ -159,16 +205,25 @@ def _owner(ref: Ref, scope: Scope) -> str:
     return ref[0]
 
 
-def wrong_kind(node: Node, value: Value, message: str) -> SpecError:
-    """E319, with the likely fix for the kind that was found."""
+def wrong_kind(node: Node, value: Value, message: str, otherwise: str = "") -> SpecError:
+    """E319, with the likely fix for the kind that was found, else `otherwise`."""
     fix = ""
-    if isinstance(value, Function):
+    if isinstance(value, Decision):
+        fix = f"compare it: `{node.text} is {value.options[0][0]}`"
+    elif isinstance(value, Truth) and "number" in message:
+        fix = "conditions are combined with and, or, not, =>; `if CONDITION then 1 else 0` makes a number"
+    elif isinstance(value, Scalar):
+        fix = f"compare it: `{node.text} <= …`" if "condition" in message else ""
+        fix = f"write `{node.text}` without an index" if "indexed" in message else fix
+    elif isinstance(value, Function):
         fix = f"call it: `{node.text}(…)`"
     elif isinstance(value, Record):
         fix = f"name a field: `{node.text}.{value.layout.fields[0].name}`" if value.layout.fields else ""
+    elif isinstance(value, Tensor):
+        fix = f"name an element: `{node.text}[{', '.join('0' * len(value.field.shape or ()))}]`"
     elif not isinstance(value, (Scalar, Truth)) and "number" in message:
         fix = "a decision or label is compared with `is`, `is strictly` or `may be`"
-    return error("E319", node.place, f"{message}, but `{node.text}` is {describe(value)}", fix)
+    return error("E319", node.place, f"{message}, but `{node.text}` is {describe(value)}", fix or otherwise)
 
 
 def same_unit(left: Node, a: Scalar, right: Node, b: Scalar) -> Unit | None:
@@ -186,9 +241,10 @@ def same_unit(left: Node, a: Scalar, right: Node, b: Scalar) -> Unit | None:
     raise error(
         "E316",
         right.place,
-        f"units clash: `{left.text}` (column {left.place.column}) is{in_unit(a.unit)}, "
-        f"`{right.text}` is{in_unit(b.unit)}",
+        f"units clash: `{left.text}` is{in_unit(a.unit)}, `{right.text}` is{in_unit(b.unit)}",
         "only quantities of the same unit can be added or compared",
+        label=in_unit(b.unit).strip(),
+        also=[Mark(left.place, in_unit(a.unit).strip())],
     )
 
 

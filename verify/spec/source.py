@@ -34,6 +34,10 @@ class Source:
         width = min(end, begin + len(source)) - start
         return Place(self.file, line, start - begin + 1, max(1, width), source)
 
+    def offset(self, line: int, column: int) -> int:
+        """Where a place is in the text."""
+        return self._starts[line - 1] + column - 1
+
     def snippet(self, start: int, end: int) -> str:
         """text[start:end] on one line, without comments."""
         return " ".join(_COMMENT.sub("", self.text[start:end]).split())

@@ -303,6 +303,7 @@ class SpecFile:
 
     file: str
     items: tuple[Item, ...]
+    broken: frozenset[str] = frozenset()  # names whose declarations could not be read
 
     @property
     def networks(self) -> dict[str, str | None]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from verify.errors import Place, SpecError
+from verify.errors import Mark, Place, SpecError
 from verify.spec.codes import error
 from verify.spec.source import Source
 
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _OPENER = {v: k for k, v in _CLOSER.items()}
 _TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|[()\[\]{}]|@?[A-Za-z_]\w*|.', re.DOTALL)
-_DECLARATION = {"unit", "const", "param", "dataset", "network", "system", "define", "property"}
+_PLAIN_TOKEN = re.compile(r'#[^\n]*|"[^"\n]*"|\w+|[<>=!]=|=>|\.\.|[^\w\s]')
+_TAIL = 200  # characters looked back for a number: a search to the end of a text is quadratic without a limit
+DECLARATION = {"unit", "const", "param", "dataset", "network", "system", "define", "property"}
 _STATEMENT = {"forall", "exists", "let", "assume", "assert"}
 _WORDS = {
     "NAME": "a name", "STRING": 'a text in "…"', "INT": "a whole number", "NUMBER": "a number", "LPAR": "`(`",
@@ -26,6 +29,7 @@ _WORDS = {
 }  # fmt: skip
 _EXPRESSION = {"NAME", "INT", "NUMBER", "LPAR", "MINUS", "TRUE", "FALSE", "_NOT", "_IF", "WHICH", "_SAME"}
 _OPERATOR = {"CMP", "ADD", "MUL", "_AND", "_OR", "_IS", "_MAY", "LPAR", "LSQB", "DOT"}
+_LIKELY = {"^": "only units have powers, 1[m^2]; a product of two unknown quantities is not linear"}
 _SYMBOLS = {
     "≤": "write `<=`", "≥": "write `>=`", "≠": "write `!=`", "&": "write `and`", "|": "write `or`, or abs(x)",
     "!": "write `not`, or `!=` for unequal", "∧": "write `and`", "∨": "write `or`", "¬": "write `not`",
@@ -46,14 +50,15 @@ def check_brackets(source: Source, problem: UnexpectedInput) -> None:
         if text in _CLOSER and start < at:
             stack.append((text, start))
         elif text in _OPENER:
-            if not stack or (stack[-1][0] == "{" and _OPENER[text] not in (o for o, _ in stack)):
+            block = not stack or (stack[-1][0] == "{" and not _opens_set(source.text, stack[-1][1]))
+            if not stack or (block and _OPENER[text] not in (o for o, _ in stack)):
                 raise error("E303", source.place(start, start + 1), f"`{text}` closes nothing", f"remove `{text}`")
             opener, opened = stack[-1]
             if opener == _OPENER[text]:
                 if start < at:
                     stack.pop()
             elif start == at:
-                raise _unclosed(source, opener, opened)
+                raise _unclosed(source, opener, opened, start)
     if stack and _ends_bracket(source.text, at, stack[-1][0]):
         raise _unclosed(source, *stack[-1])
 
@@ -65,17 +70,23 @@ def _ends_bracket(text: str, at: int, opener: str) -> bool:
     match = re.compile(r"\w+").match(text, at)
     word = match.group() if match else text[at]
     if opener == "{":
-        return word in _DECLARATION
-    return word in _DECLARATION | _STATEMENT
+        return word in DECLARATION
+    return word in DECLARATION | _STATEMENT
 
 
-def _unclosed(source: Source, opener: str, opened: int) -> SpecError:
-    return error(
-        "E302",
-        source.place(opened, opened + 1),
-        f"this `{opener}` is never closed",
-        f"add `{_CLOSER[opener]}`",
-    )
+def _opens_set(text: str, at: int) -> bool:
+    """Whether the `{` there begins a set of values, not a block."""
+    return re.search(r"(\b(in|except)|:)\s*$", text[max(0, at - 100) : at]) is not None
+
+
+def _unclosed(source: Source, opener: str, opened: int, wrong: int | None = None) -> SpecError:
+    """E302; `wrong` is where another bracket stands than the one that would close it."""
+    closer, place = _CLOSER[opener], source.place(opened, opened + 1)
+    if wrong is None or "\n" in source.text[opened:wrong]:
+        return error("E302", place, f"this `{opener}` is never closed", f"add `{closer}`")
+    found = source.text[wrong]
+    mark = Mark(source.place(wrong, wrong + 1), f"`{closer}` is needed before this")
+    return error("E302", place, f"this `{opener}` is not closed before `{found}`", f"write `{closer}`", also=[mark])
 
 
 def explain(source: Source, problem: UnexpectedInput) -> SpecError:
@@ -85,11 +96,10 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
         found, expected = str(problem.token), set(problem.accepts or problem.expected)
     else:
         found, expected = source.text[at : at + 1], set(getattr(problem, "allowed", None) or ())
-    swallowed = _swallowed_keyword(source, at, expected)
-    if swallowed is not None:
-        return error("E301", swallowed[1], f"an expression is missing before `{swallowed[0]}`")
-    shown = f"`{found}`" if found and not _at_end(problem) else "the end of the file"
-    message = f"unexpected {shown}"
+    missing = _swallowed_keyword(source, at, expected) or _missing_operand(source, at, expected)
+    if missing is not None and not _symbol_fix(source, at, found):
+        return error("E301", *missing)
+    message = f"unexpected {_shown(found) if found and not _at_end(problem) else 'end of the file'}"
     if _symbol_fix(source, at, found):
         return error("E301", source.place(at, at + max(1, len(found))), message, _symbol_fix(source, at, found))
     wanted = list(_human(expected))
@@ -99,12 +109,37 @@ def explain(source: Source, problem: UnexpectedInput) -> SpecError:
     return error("E301", source.place(at, max(end, at + 1)), message, _fix(source, at, found, expected))
 
 
-def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[str, Place] | None:
-    """A keyword just before `at` that was read as a name because an operand was missing."""
-    match = re.search(r"(\w+)\s*$", source.text[:at])
-    if match is None or "CMP" not in expected or match[1] not in _DECLARATION | _STATEMENT:
+def _swallowed_keyword(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
+    """Place, message and fix when a keyword just before `at` was read as a name because an operand was missing."""
+    *_, before, last = (None, None, *_tokens_before(source.text, at))
+    if before is None or last is None or "CMP" not in expected or last.group() not in DECLARATION | _STATEMENT:
         return None
-    return match[1], source.place(match.start(1), match.end(1))
+    message = f"an expression is missing after {_shown(before.group())}"
+    return source.place(*before.span()), message, f"`{last.group()}` already starts the next statement"
+
+
+def _missing_operand(source: Source, at: int, expected: set[str]) -> tuple[Place, str, str] | None:
+    """Place, message and fix when an operator or keyword has nothing after it."""
+    if "NUMBER" not in expected or not re.compile(r"\s*($|[)\]},])").match(source.text, at):
+        return None
+    *_, before = (None, *_tokens_before(source.text, at))
+    if before is None:
+        return None
+    message = f"an expression is missing after {_shown(before.group())}"
+    return source.place(*before.span()), message, "write a number, a name or a condition there"
+
+
+def _tokens_before(text: str, at: int) -> list[re.Match[str]]:
+    """The last two tokens that are neither white space nor comment."""
+    found = (m for m in _PLAIN_TOKEN.finditer(text, 0, at) if m.group()[0] != "#")
+    return list(deque(found, maxlen=2))
+
+
+def _shown(found: str) -> str:
+    """A token in backquotes; a character that would not be seen by its number."""
+    if len(found) == 1 and not (found.isprintable() and found.strip()):
+        return f"character U+{ord(found):04X}"
+    return f"`{found if len(found) <= 40 else found[:39] + '…'}`"
 
 
 def _at_end(problem: UnexpectedInput) -> bool:
@@ -123,6 +158,10 @@ def _symbol_fix(source: Source, at: int, found: str) -> str:
         return "`==` compares; `=` declares" if source.text[at + 1 : at + 2] != ">" else ""
     if found == "." and source.text[at + 1 : at + 2].isdigit():
         return "write a digit before the point, for example 0.5"
+    if source.text[at : at + 2] == "//":
+        return "comments start with `#`"
+    if found == ">" and source.text[at - 1 : at] == "-":
+        return "implication is `=>`"
     if source.text[at : at + 2] in ("&&", "||"):
         return "write `and`" if found == "&" else "write `or`"
     return _SYMBOLS.get(found, "")
@@ -146,11 +185,24 @@ def _describe(terminal: str) -> str:
 
 
 def _fix(source: Source, at: int, found: str, expected: set[str]) -> str:
-    before = source.text[:at].rstrip()
+    before = source.text[max(0, at - _TAIL) : at].rstrip()
     number = re.search(r"(?<![\w\]])[\d.]+(?:[eE][+-]?\d+)?$", before)
     if number and re.fullmatch(r"[A-Za-z]\w*", found):
         return f"a unit stands in brackets: {number.group()}[{found}]"
     keywords = [t.strip("_").lower() for t in expected if t.startswith("_") and not t.startswith("__")]
     keywords += ["forall", "exists"] if "QUANTIFIER" in expected else []
+    inner = re.search(r"\b(all|any|if)$", before)
+    if inner:
+        return f"`{inner[1]}` inside an expression stands in parentheses: ({inner[1]} …)"
     near = difflib.get_close_matches(found.lower(), keywords, n=1, cutoff=0.7)
-    return f"did you mean `{near[0]}`?" if near else ""
+    if near:
+        return f"did you mean `{near[0]}`?"
+    if not (found.isprintable() and found.strip()):
+        return "remove this character"
+    if expected == {"NAME"}:
+        return "give it a name first"
+    if expected == {"COMMA", "COLON"}:
+        return "a domain comes first: forall s : NETWORK.input"
+    if {"NAME", "NUMBER"} <= expected:
+        return "write a number, a name or a condition there"
+    return _LIKELY.get(found, "write one of these, or remove it")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.spec.codes import error
+from verify.spec.codes import error, follow_up
 from verify.spec.names import did_you_mean
 from verify.spec.syntax import UnitExpression
 
@@ -52,6 +52,7 @@ class Scale:
 
 
 PLAIN = Scale()
+BROKEN = Scale(text="")  # stands for a unit whose own declaration is wrong
 
 
 def resolve(written: UnitExpression | None, units: Mapping[str, Scale]) -> Scale:
@@ -61,13 +62,11 @@ def resolve(written: UnitExpression | None, units: Mapping[str, Scale]) -> Scale
     unit, factor = DIMENSIONLESS, Fraction(1)
     for name, power in written.powers:
         scale = units.get(name.text)
+        if scale is BROKEN:
+            raise follow_up(name.place, name.text)
         if scale is None:
-            raise error(
-                "E318",
-                name.place,
-                f"unknown unit `{name.text}`",
-                did_you_mean(name.text, units) or f"declare it at the top of the file: `unit {name.text}`",
-            )
+            near, declare = did_you_mean(name.text, units), f"declare it at the top of the file: `unit {name.text}`"
+            raise error("E318", name.place, f"unknown unit `{name.text}`", f"{near} Or {declare}" if near else declare)
         unit = unit * scale.unit**power
         factor *= scale.factor**power
     return Scale(unit, factor, written.text[1:-1].replace(" ", ""))

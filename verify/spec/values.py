@@ -11,7 +11,7 @@ from typing import Union
 
 from verify.errors import Place
 from verify.spec.syntax import DefineDecl
-from verify.spec.terms import Condition, InputRef, OutputRef, Ref, Term, reference
+from verify.spec.terms import Condition, InputRef, OutputRef, Ref, Term, constant, reference
 from verify.spec.units import Scale, Unit
 
 
@@ -102,6 +102,7 @@ class Record:
     network: NetworkInfo
     owner: str | int
     label: str  # as shown: "s", "acas(s)"
+    values: tuple[Fraction, ...] | None = None  # of an input that is known, in declared units
 
     @property
     def is_input(self) -> bool:
@@ -115,6 +116,8 @@ class Record:
         return InputRef(self.owner, element) if isinstance(self.owner, str) else OutputRef(self.owner, element)
 
     def scalar(self, element: int, declared: FieldInfo) -> Scalar:
+        if self.values is not None:
+            return Scalar(constant(self.values[element] * declared.scale.factor), declared.scale.unit)
         return Scalar(reference(self.ref(element), declared.scale.factor), declared.scale.unit)
 
 
@@ -143,7 +146,29 @@ class Function:
     target: NetworkInfo | DefineDecl | None
 
 
-Value = Union[Scalar, Truth, Label, Record, Tensor, Decision, Function]
+@dataclass(frozen=True)
+class DataRow:
+    """One row of a dataset: an exact input, in declared units, and its label (an output's name or number)."""
+
+    dataset: str
+    number: int
+    network: NetworkInfo
+    values: tuple[Fraction, ...]
+    label: str | int | None
+
+    @property
+    def input(self) -> Record:
+        name = f"{self.dataset}[{self.number}].input"
+        return Record(self.network, name, name, self.values)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    name: str
+    rows: tuple[DataRow, ...]
+
+
+Value = Union[Scalar, Truth, Label, Record, Tensor, Decision, Function, DataRow, Dataset]
 
 
 @dataclass(frozen=True)
@@ -167,6 +192,8 @@ def describe(value: Value) -> str:
         return f"{'an input' if value.is_input else 'the outputs'} of `{value.network.name}`"
     if isinstance(value, Tensor):
         return f"a tensor of {value.field.size} numbers"
+    if isinstance(value, (DataRow, Dataset)):
+        return "a row of a dataset" if isinstance(value, DataRow) else "a dataset"
     if isinstance(value, Decision):
         return f"a decision ({value.word})"
     kind = "network" if isinstance(value.target, NetworkInfo) else "definition" if value.target else "function"
