@@ -51,7 +51,7 @@ def decide(
 
 def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
     regions: list[Region] = []
-    numbers: dict[int, int] = {}  # of the regions in the normal form, by identity
+    numbers: dict[int, int] = {}  # of the regions in the normal form, by their boxes
     for number, region in enumerate(form.regions):
         always = () in region.cases  # nothing is asked of the outputs: any point of the region is a solution
         if always or region.rows:
@@ -63,11 +63,11 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
             if point is not None and is_solution(run.query, region, point) and run.accept([point]) is not None:
                 return run.sat(point)
         regions.append(region)
-        numbers[id(region)] = number
+        numbers[id(region.box)] = number
     still_open, point = close_differences(run, tuple(regions))
     if point is not None:
         return run.sat(point)
-    run.sketch.numbers = tuple(numbers[id(region)] for region in still_open)
+    run.sketch.numbers = tuple(numbers[id(region.box)] for region in still_open)
     return search(run, still_open, seed) if still_open else run.unsat()
 
 
