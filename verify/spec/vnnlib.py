@@ -23,6 +23,7 @@ from verify.core.query import (
     Field,
     Formula,
     Query,
+    Selection,
     conjunction,
     identity_copy,
     mentions_outputs,
@@ -59,19 +60,28 @@ def read(text: str, file: str, network: Network) -> Property:
     X_i counts row-major over the concatenated inputs, Y_i over the concatenated outputs.
     Guarantee: decimals are taken exactly, strict stays strict.  Raises: VnnlibError (E2xx).
     """
-    document = parse(text, file)
-    _check_declarations(document, "X", document.inputs, network.input_size)
-    _check_declarations(document, "Y", document.outputs, network.output_size)
+    return bind(parse(text, file), network)
+
+
+def bind(document: Document, network: Network, selection: Selection | None = None) -> Property:
+    """As `read`; `selection` belongs to a network with choices, which are its last input."""
+    guards = selection.guards if selection is not None else 0
+    choices = selection.names if selection is not None else ()
+    inputs, outputs = network.input_size - len(choices), network.output_size - guards
+    check_declarations(document, "X", document.inputs, inputs)
+    check_declarations(document, "Y", document.outputs, outputs)
     whole = conjunction(document.asserts)
     parts = whole.children if isinstance(whole, And) else (whole,)
+    selected = () if selection is None else (selection.formula,)
     query = Query(
         network,
-        tuple(Field(f"X_{i}") for i in range(network.input_size)),
-        tuple(Field(f"Y_{i}") for i in range(network.output_size)),
-        conjunction(p for p in parts if not mentions_outputs(p)),
+        tuple(Field(n) for n in (*(f"X_{i}" for i in range(inputs)), *(f"choice {n}" for n in choices))),
+        tuple(Field(n) for n in (*(f"Y_{i}" for i in range(outputs)), *(f"guard {k}" for k in range(guards)))),
+        conjunction([*(p for p in parts if not mentions_outputs(p)), *selected]),
         conjunction(p for p in parts if mentions_outputs(p)),
-        (identity_copy("network", "", network.input_size),),
+        (identity_copy("network", "", inputs),),
     )
+    file = document.source.file
     return Property(property_name(file), query, Place(file))
 
 
@@ -95,7 +105,7 @@ def parse(text: str, file: str) -> Document:
     return Document(source, reader.indices["X"], reader.indices["Y"], tuple(reader.asserts))
 
 
-def _check_declarations(document: Document, letter: str, declared: dict[int, int], size: int) -> None:
+def check_declarations(document: Document, letter: str, declared: dict[int, int], size: int) -> None:
     """The file must declare exactly the network's variables of one kind."""
     kind = "input" if letter == "X" else "output"
     has = f"the network has {_count(size, kind)}"
