@@ -11,6 +11,7 @@ verify.evaluate(spec, {"theta": 0.2, "omega": "1/2"})    # one physical point th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from verify.core.report import Progress, Report, Result
@@ -91,16 +92,21 @@ def prove_files(
     on_result: OnResult | None = None,
     on_spec: Callable[[Header], None] | None = None,
     first: WorkerProcess | None = None,
+    standard: bool = False,
+    strict_types: bool = False,
 ) -> Report:
     """As prove(read_spec(…)), with everything in worker processes: nothing can hang, crash or fill this one.
 
     `timeout` bounds reading too: the time of reading counts for every property.  Results carry no network.
     on_spec is called when the spec is there; `first` is a worker that has been started already.
+    `standard` reads `path` as VNN-LIB whatever its name; `strict_types` refuses tensors of a float type, since what is
+    decided is the network over the real numbers.
     Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
     observers = Observers(on_progress, on_result or _ignore, on_spec or _ignore)
-    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers, first=first)
+    request = replace(Request.of(path, networks, params), standard=standard, strict_types=strict_types)
+    return from_files(request, properties, limits, jobs, observers, first=first)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:

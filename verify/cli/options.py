@@ -18,12 +18,12 @@ from verify.errors import UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """One flag.  `kind` reads its value; a repeatable one collects a list."""
+    """One flag.  `kind` reads its value, bool needs none; a repeatable one collects a list."""
 
     flags: tuple[str, ...]
     metavar: str
     help: str
-    kind: type[str] | type[float] | type[int] = str
+    kind: type[str] | type[float] | type[int] | type[bool] = str
     repeatable: bool = False
     default: Any = None
     choices: tuple[str, ...] | None = None
@@ -54,7 +54,7 @@ FORMAT = Option(
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its argument, its options, and `prepare`, which checks a call and returns what runs it."""
+    """One command: its argument ("" for none), its options, and `prepare`: it checks a call and returns what runs it."""
 
     name: str
     argument: str
@@ -81,7 +81,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if getattr(values, self.argument) is None:
+        if self.argument and getattr(values, self.argument) is None:
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -101,12 +101,16 @@ def _parser(command: Command) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument(command.argument, nargs="?", help=command.argument_help)
+    if command.argument:
+        parser.add_argument(command.argument, nargs="?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
         settings: dict[str, Any] = {"metavar": option.metavar, "help": option.help, "dest": option.name}
         if option.repeatable:
             flags.add_argument(*option.flags, action="append", default=[], **settings)
+        elif option.kind is bool:
+            del settings["metavar"]
+            flags.add_argument(*option.flags, action="store_true", **settings)
         else:
             flags.add_argument(
                 *option.flags, type=option.kind, default=option.default, choices=option.choices, **settings
