@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from verify.core.property import Property
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.evaluation import CopyAt, Evaluation, PropertyAt, evaluate_at
 from verify.run.deciding import Limits
-from verify.run.execute import Observers, from_files, in_process, in_workers
+from verify.run.execute import Observers, choose, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
-from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
+from verify.run.reading import FilePath, Outline, Request, Spec, load, network_infos, read
 
 __all__ = [
     "CopyAt",
@@ -29,6 +30,7 @@ __all__ = [
     "Header",
     "PropertyAt",
     "Spec",
+    "chosen_properties",
     "evaluate",
     "load",
     "network_infos",
@@ -50,6 +52,12 @@ def read_spec(
     Raises UsageError, SpecError, VnnlibError, ModelError, QueryError.
     """
     return read(Request.of(path, networks, params))
+
+
+def chosen_properties(spec: Spec, names: Sequence[str] | None = None) -> tuple[Property, ...]:
+    """The named properties (default all), in the spec's order.  Raises UsageError E002."""
+    places = choose([Outline.of(p) for p in spec.properties], names, spec.file)
+    return tuple(spec.properties[place] for place in places)
 
 
 def prove(

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from verify.cli import eval as eval_command
+from verify.cli import export as export_command
 from verify.cli import inspect as inspect_command
+from verify.cli import lower as lower_command
 from verify.cli import run as run_command
 from verify.cli import standard as standard_command
 from verify.cli import supports as supports_command
@@ -22,6 +24,8 @@ COMMANDS = {
         run_command.COMMAND,
         eval_command.COMMAND,
         inspect_command.COMMAND,
+        lower_command.COMMAND,
+        export_command.COMMAND,
         standard_command.COMMAND,
         supports_command.COMMAND,
     )

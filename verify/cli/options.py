@@ -54,7 +54,7 @@ FORMAT = Option(
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its argument ("" for none), its options, and `prepare`: it checks a call and returns what runs it."""
+    """One command: its argument ("" for none), its options, and `prepare`: checks a call, returns what runs it."""
 
     name: str
     argument: str
