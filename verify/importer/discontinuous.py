@@ -21,7 +21,7 @@ MAX_STEPS = 256  # integers between the least and the greatest value of one elem
 NO_BOX = "its condition depends on the network's inputs"
 WITHOUT_BOX = "state the decision in the spec, or use a VNN-LIB file: there its cases are split"
 INTEGERS = {3: "int8", 5: "int16", 6: "int32", 7: "int64"}  # TensorProto's numbers
-BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63, "bool": 1}
+BITS = {"int8": 7, "int16": 15, "int32": 31, "int64": 63}
 BOOL, FLOATS = 9, frozenset({1, 11})
 
 ONE, ZERO, HALF = Fraction(1), Fraction(0), Fraction(1, 2)

@@ -208,7 +208,8 @@ class _Import:
         kind = discontinuous.kind_of(node, kinds)
         for name, value in zip(proto.output, results, strict=False):
             if kind != "float" and isinstance(value, Tensor):
-                discontinuous.check_range(value, kind, self.build)
+                if kind != "bool":
+                    discontinuous.check_range(value, kind, self.build)
                 self.kinds[name] = kind
         return results
 
@@ -226,7 +227,7 @@ class _Import:
             tensor = self.wiring.stored[name]
             found = to_array(tensor)
             self.pending[name] -= 1
-            if not self.pending[name]:
+            if not self.pending[name] and self.build.choices is None:  # with choices there is a second run
                 tensor.ClearField("raw_data")
         if isinstance(found, np.ndarray) and found.dtype.kind == "f" and node.op not in UNBOUNDED:
             self._check_finite(name, found)

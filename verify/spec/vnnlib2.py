@@ -21,7 +21,7 @@ from verify.spec.vnnlib_terms import Linear
 
 # `X[0,1]` and `[1,2]` are one token each; a type before its shape stays alone
 TOKEN = re.compile(
-    r"[()]|(?!(?:real|Real|b?float\d*|u?int\d*|bool)\s)[A-Za-z]\w*\s*\[[^\[\]();\"]*\]|\[[^\[\]();\"]*\]|[^\s()\[\]\";|]+"
+    r"[()]|(?!(?:real|Real|b?float\w*|u?int\d*|bool)\s)[A-Za-z]\w*\s*\[[^\[\]();\"]*\]|\[[^\[\]();\"]*\]|[^\s()\[\]\";|]+"
     r'|;[^\n\r]*|"(?:[^"\\]|\\.)*"|\|[^|]*\||["|\[\]]'
 )
 START = re.compile(r"\s*(?:;[^\n\r]*[\n\r]\s*)*\(\s*(?:vnnlib-version\s*<2|declare-network\b)")
@@ -226,6 +226,8 @@ class _Reader(ConditionReader):
         form = f"({self.tokens[opener + 1]} X float32 [1,2]" + (' "node")' if kind == "hidden" else ")")
         name = self._new_name(opener, opener + 2, form)
         element_type, shape_token = self.tokens[opener + 3], self.tokens[opener + 4]
+        if element_type.endswith("]") and element_type[0] != "[":  # an unknown type, taken for a tensor's name
+            element_type, shape_token = element_type.partition("[")[0].rstrip(), "[]"
         if element_type in ("(", ")", END) or not shape_token.startswith("["):
             self._malformed(opener, form)
         if element_type not in TYPES:
@@ -259,7 +261,7 @@ class _Reader(ConditionReader):
 
     def _new_name(self, opener: int, position: int, form: str) -> str:
         name = self.tokens[position]
-        if name in ("(", ")", END):
+        if name in ("(", ")", END) or name.endswith("]"):
             self._malformed(opener, form)
         if not NAME.fullmatch(name):
             self.fail("E205", position, f"{name!r} is no name", "begin with a letter; use letters, digits and _")
