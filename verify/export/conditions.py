@@ -49,9 +49,13 @@ class Writer:
     plain: bool = False
     rounded: int = 0
 
-    def asserts(self, formula: Formula) -> list[str]:
-        """One assert per conjunct."""
+    def asserts(self, formula: Formula, inputs: int) -> list[str]:
+        """One assert per conjunct; a contradiction bounds all of so many inputs, as readers ask for."""
         whole = simplified(formula)
+        if whole == FALSE:
+            names = [self.input_name(i) for i in range(inputs)]
+            bounds = [f"(assert ({relation} {name} 0.0))" for name in names for relation in (">=", "<=")]
+            return [*bounds, f"(assert {self.condition(FALSE)})"]
         parts = whole.children if isinstance(whole, And) else (whole,)
         return [f"(assert {self.condition(part)})" for part in parts]
 

@@ -22,7 +22,7 @@ def write_vnnlib1(prop: Property) -> tuple[str, tuple[str, ...]]:
     if len(query.copies) != 1 or query.copies[0].raw_inputs != identity:
         raise cannot("VNN-LIB 1 is about one network and its raw inputs", "export it with --to vnnlib2 or smtlib2")
     writer = Writer(lambda i: f"X_{i}", lambda i: f"Y_{i}", plain=True)
-    asserts = writer.asserts(conjunction([query.assumption, query.violation]))
+    asserts = writer.asserts(conjunction([query.assumption, query.violation]), len(query.inputs))
     names = [f"X_{i}" for i in range(len(query.inputs))] + [f"Y_{i}" for i in range(len(query.outputs))]
     notes: tuple[str, ...] = ()
     if writer.rounded:

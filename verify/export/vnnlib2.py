@@ -25,20 +25,21 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     """The text.  Exact.
 
     Copies of one model are `equal-to` networks; what they are fed is tied together by equations over their inputs.
-    Raises: QueryError E410 where a variable is fed to no network by itself, or operators jump.
+    Raises: QueryError E410 where no network is used, or operators jump.
     """
     query = prop.query
     if not query.copies:
         raise cannot("VNN-LIB needs a network, and the property uses none", "export it with --to smtlib2")
-    declared = [_Declared.of(query, k, models) for k in range(len(query.copies))]
-    if sum(len(d.outputs) for d in declared) != len(query.outputs):
+    copies = [*query.copies, *_further_copies(query)]
+    declared = [_Declared.of(copies, k, models) for k in range(len(copies))]
+    if sum(len(d.outputs) for d in declared[: len(query.copies)]) != len(query.outputs):
         raise cannot("operators of a network jump", "export it with --to smtlib2")
     input_names = [n for d in declared for n in d.inputs]
-    feeds = [affine for copy in query.copies for affine in copy.raw_inputs]
-    homes = _homes(query, feeds)
+    feeds = [affine for copy in copies for affine in copy.raw_inputs]
+    homes = _homes(len(query.inputs), feeds)
     ties = [_tie(feeds[e], e, homes) for e in range(len(feeds)) if e not in {h.element for h in homes}]
     formula = _in_elements(conjunction([query.assumption, query.violation]), homes)
-    output_names = [n for d in declared for n in d.outputs]
+    output_names = [n for d in declared[: len(query.copies)] for n in d.outputs]
     writer = Writer(input_names.__getitem__, output_names.__getitem__)
     lines = [heading(prop)]
     lines += [f"; --network {d.name}={models[d.copy.model].file}" for d in declared if d.equal_to is None]
@@ -46,7 +47,7 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     lines += [f"; {n} is {f.name}" for n, f in zip(output_names, query.outputs, strict=True) if n != f.name]
     lines.append("(vnnlib-version <2.0>)")
     lines += [line for d in declared for line in d.lines()]
-    lines += writer.asserts(conjunction([formula, *ties]))
+    lines += writer.asserts(conjunction([formula, *ties]), len(input_names))
     return "\n".join(lines) + "\n"
 
 
@@ -70,11 +71,11 @@ class _Declared:
     hidden_ports: tuple[tuple[str, Port, str], ...]
 
     @classmethod
-    def of(cls, query: Query, number: int, models: Mapping[str, ModelOutline]) -> _Declared:
-        copy = query.copies[number]
+    def of(cls, copies: Sequence[Copy], number: int, models: Mapping[str, ModelOutline]) -> _Declared:
+        copy = copies[number]
         model = models[copy.model]
-        first = next(k for k, c in enumerate(query.copies) if c.model == copy.model)
-        network, many = model.network, len(query.copies) > 1
+        first = next(k for k, c in enumerate(copies) if c.model == copy.model)
+        network, many = model.network, len(copies) > 1
         count = 0
         inputs: list[Port] = []
         for port in network.inputs:  # the choices of operators that jump are no inputs of the model
@@ -143,16 +144,29 @@ class _Home:
     constant: Fraction
 
 
-def _homes(query: Query, feeds: Sequence[Affine]) -> list[_Home]:
+def _further_copies(query: Query) -> list[Copy]:
+    """Copies that nobody asks for outputs, to be fed the variables that no copy is fed alone.
+
+    VNN-LIB has no variables but networks' inputs.
+    """
+    alone = {a.coefficients[0][0] for c in query.copies for a in c.raw_inputs if len(a.coefficients) == 1}
+    rest = [v for v in range(len(query.inputs)) if v not in alone]
+    model, size = query.copies[0].model, len(query.copies[0].raw_inputs)
+    further = []
+    while rest:
+        mine, rest = rest[:size], rest[size:]
+        feeds = [Affine(((v, Fraction(1)),)) for v in mine] + [Affine(())] * (size - len(mine))
+        further.append(Copy("", model, tuple(feeds), 0))
+    return further
+
+
+def _homes(variables: int, feeds: Sequence[Affine]) -> list[_Home]:
     found: dict[int, _Home] = {}
     for element, affine in enumerate(feeds):
         if len(affine.coefficients) == 1:
             ((variable, c),) = affine.coefficients
             found.setdefault(variable, _Home(element, c, affine.constant))
-    for variable, field in enumerate(query.inputs):
-        if variable not in found:
-            raise cannot(f"{field.name!r} is fed to no network by itself", "export it with --to smtlib2")
-    return [found[v] for v in range(len(query.inputs))]
+    return [found[v] for v in range(variables)]
 
 
 def _tie(affine: Affine, element: int, homes: Sequence[_Home]) -> Formula:
