@@ -25,12 +25,12 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     """The text.  Exact.
 
     Copies of one model are `equal-to` networks; what they are fed is tied together by equations over their inputs.
-    Raises: QueryError E410 where no network is used, or operators jump.
+    Raises: QueryError E410 where there is no network, or operators jump.
     """
     query = prop.query
-    if not query.copies:
-        raise cannot("VNN-LIB needs a network, and the property uses none", "export it with --to smtlib2")
-    copies = [*query.copies, *_further_copies(query)]
+    if not models:
+        raise cannot("VNN-LIB needs a network, and there is none", "export it with --to smtlib2")
+    copies = [*query.copies, *_further_copies(query, models)]
     declared = [_Declared.of(copies, k, models) for k in range(len(copies))]
     if sum(len(d.outputs) for d in declared[: len(query.copies)]) != len(query.outputs):
         raise cannot("operators of a network jump", "export it with --to smtlib2")
@@ -144,14 +144,15 @@ class _Home:
     constant: Fraction
 
 
-def _further_copies(query: Query) -> list[Copy]:
+def _further_copies(query: Query, models: Mapping[str, ModelOutline]) -> list[Copy]:
     """Copies that nobody asks for outputs, to be fed the variables that no copy is fed alone.
 
     VNN-LIB has no variables but networks' inputs.
     """
     alone = {a.coefficients[0][0] for c in query.copies for a in c.raw_inputs if len(a.coefficients) == 1}
     rest = [v for v in range(len(query.inputs)) if v not in alone]
-    model, size = query.copies[0].model, len(query.copies[0].raw_inputs)
+    model = query.copies[0].model if query.copies else next(iter(models))
+    size = len(query.copies[0].raw_inputs) if query.copies else models[model].network.input_size
     further = []
     while rest:
         mine, rest = rest[:size], rest[size:]
