@@ -3,7 +3,7 @@
     python -m bench.exports [--count 200] [--seed 0] [--vnnlib PYTHON]
 
 Each spec has normalisations that are no finite decimals, one or two copies of a network, and nested conditions.  Its
-verdict, that of its VNN-LIB 2 and VNN-LIB 1 text read back, and plain Z3's word on its SMT-LIB text are compared.
+verdict, that of its VNN-LIB 2 and exact VNN-LIB 1 text read back, and plain Z3's word on its SMT-LIB text are compared.
 `--vnnlib` names a Python with the package `vnnlib`, which then parses every VNN-LIB 2 text.
 """
 
@@ -23,6 +23,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from verify import api
+from verify.core.property import Property
 from verify.core.report import Report
 from verify.core.verdict import Verdict
 from verify.errors import QueryError
@@ -121,13 +122,14 @@ class Outcome:
 
     spec: str
     vnnlib1: str
+    wider: str  # VNN-LIB 1 with bounds rounded outwards
     vnnlib2: str
     z3: str
 
     @property
     def agrees(self) -> bool:
         said = {self.spec, self.vnnlib1, self.vnnlib2, self.z3} - {"not expressible"}
-        return len(said) == 1 and said <= {"sat", "unsat"}
+        return len(said) == 1 and said <= {"sat", "unsat"} and (self.wider != "unsat" or self.spec == "unsat")
 
 
 def compare(case: Case, folder: Path, *, timeout: float = 20.0) -> Outcome:
@@ -135,17 +137,22 @@ def compare(case: Case, folder: Path, *, timeout: float = 20.0) -> Outcome:
     spec = api.read_spec(case.spec)
     (prop,) = spec.properties
     models = {name: ModelOutline(m.file, m.network, m.hidden) for name, m in spec.networks.items()}
-    try:
-        (folder / f"{case.spec.stem}.1.vnnlib").write_text(write_vnnlib1(prop)[0], encoding="utf-8")
-        first = _read_back(folder / f"{case.spec.stem}.1.vnnlib", {"": str(case.model)}, timeout)
-    except QueryError:
-        first = "not expressible"
+    first, wider = (_version_1(prop, case, folder, exact, timeout) for exact in (True, False))
     second = folder / f"{case.spec.stem}.2.vnnlib"
     second.write_text(write_vnnlib2(prop, models), encoding="utf-8")
     third = _read_back(second, {"": str(case.model)}, timeout)
     text = write_smtlib2(prop)
     (folder / f"{case.spec.stem}.smt2").write_text(text, encoding="utf-8")
-    return Outcome(_word(api.prove(spec, timeout=timeout)), first, third, _z3(text))
+    return Outcome(_word(api.prove(spec, timeout=timeout)), first, wider, third, _z3(text))
+
+
+def _version_1(prop: Property, case: Case, folder: Path, exact: bool, timeout: float) -> str:
+    file = folder / f"{case.spec.stem}.{'exact' if exact else 'plain'}.vnnlib"
+    try:
+        file.write_text(write_vnnlib1(prop, exact=exact)[0], encoding="utf-8")
+    except QueryError:
+        return "not expressible"
+    return _read_back(file, {"": str(case.model)}, timeout)
 
 
 def _read_back(file: Path, networks: dict[str, str], timeout: float) -> str:

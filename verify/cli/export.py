@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {"vnnlib1": ".vnnlib", "vnnlib2": ".vnnlib", "smtlib2": ".smt2"}
 TO = Option(("--to",), "|".join(SUFFIXES), "the language to write", choices=tuple(SUFFIXES))
+EXACT = Option(("--exact",), "", "in vnnlib1, write bounds that are no finite decimals as scaled rows", kind=bool)
 OUTPUT = Option(("--output", "-o"), "DIR", "write DIR/PROPERTY.vnnlib or .smt2 instead of stdout")
 
 
@@ -33,6 +34,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
         params=options.parse_assignments(options.PARAM, values.param),
         properties=tuple(dict.fromkeys(values.property)),
         folder=values.output,
+        exact=values.exact,
     )
 
 
@@ -44,6 +46,7 @@ def execute(
     params: dict[str, str],
     properties: tuple[str, ...],
     folder: str | None,
+    exact: bool,
 ) -> int:
     """Read, export, write; the exit code.  Raises VerifyError."""
     import sys
@@ -57,7 +60,7 @@ def execute(
         names = ", ".join(p.name for p in chosen)
         raise UsageError("E017", "several properties need a folder", fix=f"add -o DIR, or -k with one of: {names}")
     for prop in chosen:
-        text, notes = _text(prop, spec, target)
+        text, notes = _text(prop, spec, target, exact=exact)
         for note in notes:
             sys.stderr.write(f"note: {prop.name}: {note}\n")
         if folder is None:
@@ -67,11 +70,11 @@ def execute(
     return 0
 
 
-def _text(prop: Property, spec: Spec, target: str) -> tuple[str, tuple[str, ...]]:
+def _text(prop: Property, spec: Spec, target: str, *, exact: bool) -> tuple[str, tuple[str, ...]]:
     if target == "vnnlib1":
         from verify.export.vnnlib1 import write_vnnlib1
 
-        return write_vnnlib1(prop)
+        return write_vnnlib1(prop, exact=exact)
     if target == "vnnlib2":
         from verify.export.vnnlib2 import ModelOutline, write_vnnlib2
 
@@ -103,6 +106,6 @@ COMMAND = Command(
     description="Write properties for other tools; satisfiable means violated (for `exists`: witnessed).\n"
     "vnnlib2 and smtlib2 are exact; in vnnlib1 a bound that is no finite decimal is rounded outwards, with a note.",
     epilog="Exit code: 0, or 3 when the spec, a model or the target cannot be used.",
-    options=(TO, OUTPUT, options.NETWORK, options.PROPERTY, options.PARAM),
+    options=(TO, OUTPUT, EXACT, options.NETWORK, options.PROPERTY, options.PARAM),
     prepare=prepare,
 )

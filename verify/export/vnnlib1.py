@@ -9,25 +9,27 @@ from verify.core.query import Affine, conjunction
 from verify.export.conditions import Writer, cannot, heading
 
 
-def write_vnnlib1(prop: Property) -> tuple[str, tuple[str, ...]]:
+def write_vnnlib1(prop: Property, *, exact: bool = False) -> tuple[str, tuple[str, ...]]:
     """The text, and notes on what is not exact.
 
-    Exact, but for bounds of inputs that are no finite decimals: tools of this version take plain bounds only, so that
-    they are rounded outwards.  Unsatisfiable text means the property holds; satisfiable text then means it for a
-    slightly larger region.
+    Most tools of this version take plain bounds of inputs only, so that bounds that are no finite decimals are rounded
+    outwards: unsatisfiable text still means that nothing satisfies the query, satisfiable text means it for a slightly
+    larger region.  `exact` writes them as scaled rows instead.
     Raises: QueryError E410 for a query over anything but one network's raw inputs.
     """
     query = prop.query
     identity = tuple(Affine(((i, Fraction(1)),)) for i in range(len(query.inputs)))
     if len(query.copies) != 1 or query.copies[0].raw_inputs != identity:
         raise cannot("VNN-LIB 1 is about one network and its raw inputs", "export it with --to vnnlib2 or smtlib2")
-    writer = Writer(lambda i: f"X_{i}", lambda i: f"Y_{i}", plain=True)
+    writer = Writer(lambda i: f"X_{i}", lambda i: f"Y_{i}", plain=not exact)
     asserts = writer.asserts(conjunction([query.assumption, query.violation]), len(query.inputs))
     names = [f"X_{i}" for i in range(len(query.inputs))] + [f"Y_{i}" for i in range(len(query.outputs))]
     notes: tuple[str, ...] = ()
     if writer.rounded:
         many = f"{writer.rounded} bound{'s' * (writer.rounded != 1)}"
-        notes = (f"{many} of inputs rounded outwards: no finite decimal is exact, and tools take plain bounds only",)
+        notes = (
+            f"{many} of inputs rounded outwards: no finite decimal is exact, and most tools take plain bounds only",
+        )
     fields = [f"; {n} is {f.name}" for n, f in zip(names, (*query.inputs, *query.outputs), strict=True) if n != f.name]
     lines = [heading(prop), *(f"; note: {n}" for n in notes), *fields]
     lines += [f"(declare-const {name} Real)" for name in names] + asserts
