@@ -175,7 +175,7 @@ REFUSED = [
     ("integer division", [node("Cast", "x", "i", to=INT64), node("Div", "i two", "y")], "integers or Booleans"),
     ("a cast to unsigned", [node("Cast", "x", "y", to=TensorProto.UINT8)], "rounds or wraps"),
     ("a cast to half", [node("Cast", "x", "y", to=TensorProto.FLOAT16)], "rounds or wraps"),
-    ("too wide for int8", [node("Mul", "x k", "h"), node("Cast", "h", "y", to=TensorProto.INT8)], "more than 256 values"),
+    ("too wide", [node("Mul", "x k", "h"), node("Cast", "h", "y", to=TensorProto.INT8)], "more than 256 values"),
     ("int8 sums wrap", [node("Mul", "x f", "h"), node("Cast", "h", "i", to=TensorProto.INT8), node("Add", "i i", "y")],
      "int8 may not hold"),
     ("no such operator", [node("Greater", "x f", "b"), node("Softmax", "x", "y")], "Softmax"),

@@ -53,7 +53,7 @@ def test_every_code_has_cases() -> None:
 
 WHOLE = (
     "(vnnlib-version <2.0>) ; a remark\n"
-    "(declare-network N (declare-input X float32 [1, 2]) (declare-output Y real [1,2] \"x\"))\n"
+    '(declare-network N (declare-input X float32 [1, 2]) (declare-output Y real [1,2] "x"))\n'
     "(declare-network M (isomorphic-to N) (declare-input A float32 [1,2]) (declare-output B real [1,2]))\n"
     "(assert (or (and (<= X[0,0] 0.5) (>= X[0, 1] -0.5)) (> (* 2 A[0,1]) (- B[0,0] 1e-3))))\n"
     "(assert (not (== Y[0,1] (/ 1 3))))\n(assert (!= X[0,0] A[0,0]))\n"
