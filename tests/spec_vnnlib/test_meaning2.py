@@ -48,7 +48,7 @@ def satisfied(document: Document, given_inputs: list[Fraction]) -> bool:
 
 
 ties = st.sampled_from(
-    ["(== X[0,0] A[0,0])", "(= A[0,1] X[0,1])", "(<= (- X[0,1] A[0,0]) 0)(assert (>= X[0,1] A[0,0])"]
+    ["(== X[0,0] A[0,0])", "(= A[0,1] X[0,1])", "(and (<= (- X[0,1] A[0,0]) 0) (>= X[0,1] A[0,0]))", "(!= X[0,1] 1)"]
 )
 small = st.integers(-2, 2).map(Fraction) | rationals
 
