@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verify.core.property import Property
-from verify.core.query import FALSE, TRUE, And, Formula, Or, Row, conjunction, disjunction
+from verify.core.query import FALSE, TRUE, And, Field, Formula, Or, Row, conjunction, disjunction
 from verify.errors import QueryError
 
 ROUNDED_PLACES = 17  # decimals of a bound that is rounded outwards, relative to its size
@@ -24,6 +24,15 @@ def heading(prop: Property) -> str:
     """The comment that says what an answer means."""
     word = "violated" if prop.query.quantifier == "forall" else "witnessed"
     return f"; {prop.name}: satisfiable when the property is {word}"
+
+
+def described(name: str, field: Field, coefficient: Fraction = Fraction(1), constant: Fraction = Fraction(0)) -> str:
+    """The comment that says what `name` is, which holds coefficient · raw + constant of a field's raw number."""
+    scale = field.scale / coefficient
+    offset = field.offset - scale * constant
+    if scale == 1 and not offset:
+        return f"; {name} is {field.name}{f' [{field.unit}]' if field.unit else ''}"
+    return f"; {name} is raw: {field.name} = {scale} * {name} + {offset}{f' [{field.unit}]' if field.unit else ''}"
 
 
 def simplified(formula: Formula) -> Formula:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from verify.core.network import Network
 from verify.core.property import Property
 from verify.core.query import And, Formula, Or, conjunction
-from verify.export.conditions import heading, simplified
+from verify.export.conditions import described, heading, simplified
 from verify.smt.encode import affine, number
 
 
@@ -16,13 +16,13 @@ def write_smtlib2(prop: Property) -> str:
     query = prop.query
     inputs = [f"x{i}" for i in range(len(query.inputs))]
     lines = [heading(prop)]
-    lines += [f"; {x} is {f.name} (raw)" for x, f in zip(inputs, query.inputs, strict=True)]
+    lines += [described(x, f) for x, f in zip(inputs, query.inputs, strict=True)]
     lines.append("(set-logic QF_LRA)")
     lines += [f"(declare-const {x} Real)" for x in inputs]
     outputs = _network(lines, query.network, inputs)
     names = [f"y{i}" for i in range(len(outputs))]
     for name, field, value in zip(names, query.outputs, outputs, strict=True):
-        lines += [f"(declare-const {name} Real) ; {field.name} (raw)", f"(assert (= {name} {value}))"]
+        lines += [described(name, field), f"(declare-const {name} Real)", f"(assert (= {name} {value}))"]
     whole = simplified(conjunction([query.assumption, query.violation]))
     parts = whole.children if isinstance(whole, And) else (whole,)
     lines += [f"(assert {_condition(part, inputs, names)})" for part in parts]

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from verify.core.property import Property
 from verify.core.query import Affine, conjunction
-from verify.export.conditions import Writer, cannot, heading
+from verify.export.conditions import Writer, cannot, described, heading
 
 
 def write_vnnlib1(prop: Property, *, exact: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -30,7 +30,7 @@ def write_vnnlib1(prop: Property, *, exact: bool = False) -> tuple[str, tuple[st
         notes = (
             f"{many} of inputs rounded outwards: no finite decimal is exact, and most tools take plain bounds only",
         )
-    fields = [f"; {n} is {f.name}" for n, f in zip(names, (*query.inputs, *query.outputs), strict=True) if n != f.name]
+    fields = [described(n, f) for n, f in zip(names, (*query.inputs, *query.outputs), strict=True) if n != f.name]
     lines = [heading(prop), *(f"; note: {n}" for n in notes), *fields]
     lines += [f"(declare-const {name} Real)" for name in names] + asserts
     return "\n".join(lines) + "\n", notes

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from verify.core.network import Network, Port
 from verify.core.property import Property
-from verify.core.query import Affine, And, Copy, Field, Formula, Or, Query, Row, conjunction, disjunction
-from verify.export.conditions import Writer, cannot, heading
+from verify.core.query import Affine, And, Copy, Formula, Or, Query, Row, conjunction, disjunction
+from verify.export.conditions import Writer, cannot, described, heading
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     if not models:
         raise cannot("VNN-LIB needs a network, and there is none", "export it with --to smtlib2")
     copies = [*query.copies, *_further_copies(query, models)]
-    declared = [_Declared.of(copies, k, models) for k in range(len(copies))]
-    if sum(len(d.outputs) for d in declared[: len(query.copies)]) != len(query.outputs):
+    if any(len(c.raw_inputs) != models[c.model].network.input_size for c in copies):
         raise cannot("operators of a network jump", "export it with --to smtlib2")
+    declared = [_Declared.of(copies, k, models) for k in range(len(copies))]
     input_names = [n for d in declared for n in d.inputs]
     feeds = [affine for copy in copies for affine in copy.raw_inputs]
     homes = _homes(len(query.inputs), feeds)
@@ -43,20 +43,13 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     writer = Writer(input_names.__getitem__, output_names.__getitem__)
     lines = [heading(prop)]
     lines += [f"; --network {d.name}={models[d.copy.model].file}" for d in declared if d.equal_to is None]
-    lines += [f"; {input_names[h.element]} is {_scaled(f, h)}" for f, h in zip(query.inputs, homes, strict=True)]
-    lines += [f"; {n} is {f.name}" for n, f in zip(output_names, query.outputs, strict=True) if n != f.name]
+    for field, home in zip(query.inputs, homes, strict=True):
+        lines.append(described(input_names[home.element], field, home.coefficient, home.constant))
+    lines += [described(n, f) for n, f in zip(output_names, query.outputs, strict=True) if n != f.name]
     lines.append("(vnnlib-version <2.0>)")
     lines += [line for d in declared for line in d.lines()]
     lines += writer.asserts(conjunction([formula, *ties]), len(input_names))
     return "\n".join(lines) + "\n"
-
-
-def _scaled(field: Field, home: _Home) -> str:
-    """What the element means to the spec's author."""
-    scale = field.scale / home.coefficient
-    offset = field.offset - scale * home.constant
-    unit = f" {field.unit}" if field.unit else ""
-    return field.name if scale == 1 and not offset else f"raw; {field.name} = {scale} * raw + {offset}{unit}"
 
 
 @dataclass(frozen=True)
@@ -76,12 +69,6 @@ class _Declared:
         model = models[copy.model]
         first = next(k for k, c in enumerate(copies) if c.model == copy.model)
         network, many = model.network, len(copies) > 1
-        count = 0
-        inputs: list[Port] = []
-        for port in network.inputs:  # the choices of operators that jump are no inputs of the model
-            if count < len(copy.raw_inputs):
-                inputs.append(port)
-                count += port.size
         outputs = network.outputs[: len(network.outputs) - len(model.hidden)]
         hidden = network.outputs[len(outputs) :]
         mark = str(number + 1) if many else ""
@@ -89,7 +76,7 @@ class _Declared:
             f"N{mark}",
             copy,
             f"N{first + 1}" if first < number else None,
-            _named(f"X{mark}", inputs),
+            _named(f"X{mark}", network.inputs),
             _named(f"Y{mark}", outputs),
             tuple((n, p, o) for (n, p), o in zip(_named(f"H{mark}", hidden), model.hidden, strict=True)),
         )

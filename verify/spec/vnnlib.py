@@ -1,13 +1,6 @@
 """Reader of VNN-LIB 1.0 files: the unsafe set of a network over X_0, X_1, … (inputs) and Y_0, Y_1, … (outputs).
 
-`parse` needs the text alone; `read` binds it to a network.  The asserts are evaluated from the inside out on a
-stack of our own, so that deep nesting ends in an error and never in the interpreter's recursion limit.
-
-    E201 parenthesis never closed        E206 unknown or undeclared variable   E211 product of variables
-    E202 stray text                      E207 declared twice                   E212 division by zero or a variable
-    E203 nothing to decide               E208 does not fit the network         E213 malformed number
-    E204 unknown command                 E209 unknown operator, wrong count    E214 too large
-    E205 malformed command               E210 condition where a number belongs E215 VNN-LIB 2
+`parse` needs the text alone; `bind` and `read` its network.  Errors E2xx: see `vnnlib_codes`.
 """
 
 from __future__ import annotations
