@@ -15,14 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from verify.core.property import Property
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.evaluation import CopyAt, Evaluation, PropertyAt, evaluate_at
 from verify.run.deciding import Limits
-from verify.run.execute import Observers, from_files, in_process, in_workers
+from verify.run.execute import Observers, choose, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
-from verify.run.reading import FilePath, Request, Spec, load, network_infos, read, read_nnspec
+from verify.run.reading import FilePath, Outline, Request, Spec, load, network_infos, read, read_nnspec
 from verify.spec.builder import SpecBuilder
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Header",
     "PropertyAt",
     "Spec",
+    "chosen_properties",
     "evaluate",
     "load",
     "network_infos",
@@ -73,6 +75,12 @@ def read_spec_text(
     return replace(found, properties=tuple(replace(p, notes=(*p.notes, *spec.echoes)) for p in found.properties))
 
 
+def chosen_properties(spec: Spec, names: Sequence[str] | None = None) -> tuple[Property, ...]:
+    """The named properties (default all), in the spec's order.  Raises UsageError E002."""
+    places = choose([Outline.of(p) for p in spec.properties], names, spec.file)
+    return tuple(spec.properties[place] for place in places)
+
+
 def prove(
     spec: Spec,
     *,
@@ -113,16 +121,21 @@ def prove_files(
     on_result: OnResult | None = None,
     on_spec: Callable[[Header], None] | None = None,
     first: WorkerProcess | None = None,
+    standard: bool = False,
+    strict_types: bool = False,
 ) -> Report:
     """As prove(read_spec(…)), with everything in worker processes: nothing can hang, crash or fill this one.
 
     `timeout` bounds reading too: the time of reading counts for every property.  Results carry no network.
     on_spec is called when the spec is there; `first` is a worker that has been started already.
+    `standard` reads `path` as VNN-LIB whatever its name; `strict_types` refuses tensors of a float type, since what is
+    decided is the network over the real numbers.
     Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
     observers = Observers(on_progress, on_result or _ignore, on_spec or _ignore)
-    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers, first=first)
+    request = replace(Request.of(path, networks, params), standard=standard, strict_types=strict_types)
+    return from_files(request, properties, limits, jobs, observers, first=first)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:

@@ -60,7 +60,7 @@ def test_wrong_usage(words: list[str], code: str, hint: str, capsys: pytest.Capt
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"policyproof {__version__}\n"
+    assert capsys.readouterr().out == f"{__version__}\n"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["eval", "-h"], ["inspect", "--help"]])

@@ -56,7 +56,7 @@ CHECK = Option(("--check",), "", "change nothing; exit 1 if a file is not in can
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its argument, its options, and `prepare`, which checks a call and returns what runs it."""
+    """One command: its argument ("" for none), its options, and `prepare`: checks a call, returns what runs it."""
 
     name: str
     argument: str  # "" for none

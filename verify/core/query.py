@@ -134,6 +134,21 @@ def mentions_outputs(formula: Formula) -> bool:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """What a query over a network with choices must assume.
+
+    An operator that jumps takes one of finitely many values; which one is a further input of its network, a choice.
+    The choices are the last input, what decides them is the last output when there are `guards`.  For every point
+    exactly one value of the choices satisfies `formula`, which is over the network's inputs and outputs; with it the
+    network computes what the model does.  `names` says which element of which operator each choice is.
+    """
+
+    formula: Formula
+    names: tuple[str, ...]
+    guards: int
+
+
+@dataclass(frozen=True)
 class Field:
     """A named scalar as the spec's author sees it: physical = scale * raw + offset, `scale` non-zero."""
 
