@@ -15,7 +15,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from verify.independent.rows import Columns, Rows, Values, exact_product, exact_sum, without_zeros
 
@@ -100,13 +100,13 @@ class _Pass:
         if any(c in chosen and self.copies[c][1:] != (1.0, 0.0) for c in columns):
             return None
         found = tuple(self.copies[c][0] if c in chosen else c for c in columns)
-        return found if all(a < b for a, b in zip(found, found[1:], strict=False)) else None
+        return found if all(a < b for a, b in pairwise(found)) else None
 
     def _inlined_row(
         self, columns: Columns, values: Values, bias: float, chosen: set[int]
     ) -> tuple[Columns, Values, float] | None:
         entries: list[Entry] = []
-        total: float | None = bias
+        total = bias
         for column, value in zip(columns, values, strict=True):
             if column not in chosen:
                 entries.append((column, value))
@@ -116,9 +116,10 @@ class _Pass:
             if weight is None or amount is None:
                 return None
             entries.append((source, weight))
-            total = exact_sum(total, amount)
-            if total is None:
+            moved = exact_sum(total, amount)
+            if moved is None:
                 return None
+            total = moved
         merged = _merged(entries)
         return None if merged is None else (*merged, total)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.independent.canonical import canonical, live_rows
+from verify.independent.moves import Tensor, Value
 from verify.independent.onnx_file import ELEMENT_TYPES, Graph, PlainNode, Signature, read_graph
-from verify.independent.operators import Tensor, Value, lower
+from verify.independent.operators import lower
 from verify.independent.refusal import Allowance, RefusedError
 from verify.independent.rows import Builder, Rows
 
@@ -95,9 +95,7 @@ def _needed(graph: Graph, known: set[str]) -> list[PlainNode]:
 def _assembled(ports: tuple[Port, ...], ends: Sequence[tuple[Signature, Tensor]], build: Builder) -> Network:
     """The canonical network; an output shares the value whose elements it is, in order, or has a block of its own."""
     size = build.input_size
-    finals = [
-        build.emit((((i,), (1.0,)) for i in value.ids), [0.0] * len(value.ids)) for _, value in ends
-    ]
+    finals = [build.emit((((i,), (1.0,)) for i in value.ids), [0.0] * len(value.ids)) for _, value in ends]
     blocks, new_id = live_rows(canonical(build.blocks, size), size, chain.from_iterable(finals))
     sizes = [p.size for p in ports] + [len(b) for b in blocks]
     starts = [0]
@@ -115,9 +113,7 @@ def _assembled(ports: tuple[Port, ...], ends: Sequence[tuple[Signature, Tensor]]
         copied = shared[value]
         target = place[value if copied is None else copied]
         outputs.append(Port(signature.name, tensor.shape, target, signature.element_type))
-    lowered = [
-        _block(block, starts, place) for k, block in enumerate(blocks) if len(ports) + k in place
-    ]
+    lowered = [_block(block, starts, place) for k, block in enumerate(blocks) if len(ports) + k in place]
     return Network(ports, tuple(outputs), tuple(lowered))
 
 
@@ -128,7 +124,7 @@ def _copied(block: Rows, starts: Sequence[int]) -> int | None:
     if any(v[0] != 1.0 for v in block.values):
         return None
     read = [c[0] for c in block.columns]
-    for value, (begin, end) in enumerate(zip(starts, starts[1:], strict=False)):
+    for value, (begin, end) in enumerate(pairwise(starts)):
         if begin == read[0]:
             return value if read == list(range(begin, end)) else None
     return None

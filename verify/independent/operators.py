@@ -11,183 +11,12 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Union
 
+from verify.independent import moves
+from verify.independent.moves import Shape, Tensor, Value, dynamic, floats, refuse
 from verify.independent.onnx_file import PlainNode, Stored
-from verify.independent.refusal import Allowance, RefusedError
+from verify.independent.refusal import Allowance
 from verify.independent.rows import Builder, checked, exact_product
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """A tensor that depends on the inputs: the ids of its elements, row-major."""
-
-    shape: Shape
-    ids: Sequence[int]
-
-
-Value = Union[Tensor, Stored]
-
-
-def refuse(node: PlainNode, reason: str) -> RefusedError:
-    return RefusedError(f"node {node.name!r} ({node.op}): {reason}")
-
-
-def _dynamic(node: PlainNode, value: Value) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise refuse(node, "its data do not depend on the inputs")
-    return value
-
-
-def _floats(node: PlainNode, value: Value, what: str) -> array[float]:
-    if not isinstance(value, Stored) or not isinstance(value.values, array):
-        raise refuse(node, f"{what} must be a constant of floats")
-    return value.values
-
-
-def _integers(node: PlainNode, value: Value, what: str) -> tuple[int, ...]:
-    if not isinstance(value, Stored) or isinstance(value.values, array):
-        raise refuse(node, f"{what} must be constant integers")
-    return value.values
-
-
-# -- moving elements ---------------------------------------------------------------------------------------------
-
-
-def _reshaped(value: Value, shape: Shape) -> Value:
-    return Tensor(shape, value.ids) if isinstance(value, Tensor) else Stored(shape, value.values)
-
-
-def _chosen(value: Value, shape: Shape, places: Sequence[int]) -> Value:
-    """The elements at flat places, in a new shape."""
-    if isinstance(value, Tensor):
-        return Tensor(shape, [value.ids[p] for p in places])
-    if isinstance(value.values, array):
-        return Stored(shape, array("d", [value.values[p] for p in places]))
-    return Stored(shape, tuple(value.values[p] for p in places))
-
-
-def identity(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    """Identity, and Dropout in inference form."""
-    del node, build
-    return args[0]
-
-
-def flatten(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    del build
-    shape = args[0].shape
-    axis = node.attributes.get("axis", 1)
-    axis = axis + len(shape) if axis < 0 else axis
-    if not 0 <= axis <= len(shape):
-        raise refuse(node, f"axis {axis} of shape {list(shape)}")
-    return _reshaped(args[0], (math.prod(shape[:axis]), math.prod(shape[axis:])))
-
-
-def reshape(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    del build
-    old, wanted = args[0].shape, list(_integers(node, args[1], "the new shape"))
-    if node.attributes.get("allowzero", 0) and 0 in wanted:
-        raise refuse(node, "an axis of no elements")
-    if any(v < -1 or (v == 0 and i >= len(old)) for i, v in enumerate(wanted)) or wanted.count(-1) > 1:
-        raise refuse(node, f"new shape {wanted}")
-    wanted = [old[i] if v == 0 else v for i, v in enumerate(wanted)]
-    known, size = math.prod(v for v in wanted if v != -1), math.prod(old)
-    if not known or size % known or (-1 not in wanted and known != size):
-        raise refuse(node, f"shape {list(old)} does not fit {wanted}")
-    return _reshaped(args[0], tuple(size // known if v == -1 else v for v in wanted))
-
-
-def transpose(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    shape = args[0].shape
-    order = node.attributes.get("perm", list(range(len(shape)))[::-1])
-    if sorted(order) != list(range(len(shape))):
-        raise refuse(node, f"permutation {order}")
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    places = [0]
-    for axis in order:
-        places = [p + j * strides[axis] for p in places for j in range(shape[axis])]
-    build.allowance.spend(len(places))
-    return _chosen(args[0], tuple(shape[axis] for axis in order), places)
-
-
-def concat(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    parts = [_dynamic(node, a) for a in args]
-    shape, axis = parts[0].shape, node.attributes.get("axis")
-    if axis is None or not -len(shape) <= axis < len(shape):
-        raise refuse(node, f"axis {axis}")
-    axis %= len(shape)
-    others = [(len(p.shape), p.shape[:axis], p.shape[axis + 1 :]) for p in parts]
-    if any(o != others[0] for o in others):
-        raise refuse(node, "shapes differ")
-    build.allowance.spend(sum(len(p.ids) for p in parts))
-    ids: list[int] = []
-    for outer in range(math.prod(shape[:axis])):
-        for part in parts:
-            width = math.prod(part.shape[axis:])
-            ids.extend(part.ids[outer * width : (outer + 1) * width])
-    return Tensor((*shape[:axis], sum(p.shape[axis] for p in parts), *shape[axis + 1 :]), ids)
-
-
-def _selected(value: Value, chosen: Mapping[int, Sequence[int]], build: Builder) -> Value:
-    """Some positions of each axis in `chosen`, everything of the others."""
-    places, shape = [0], []
-    for axis, extent in enumerate(value.shape):
-        picked = chosen.get(axis, range(extent))
-        build.allowance.spend(len(places) * len(picked))
-        places = [p * extent + j for p in places for j in picked]
-        shape.append(len(picked))
-    return _chosen(value, tuple(shape), places)
-
-
-def slice_(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    shape = args[0].shape
-    lists = [_integers(node, a, "starts, ends, axes and steps") for a in args[1:]]
-    for name in ("starts", "ends", "axes"):
-        if name in node.attributes:  # before opset 10
-            lists.append(tuple(node.attributes[name]))
-    if len(lists) < 2 or (len(args) > 1) == ("starts" in node.attributes):
-        raise refuse(node, "starts and ends are needed once")
-    starts, ends = lists[0], lists[1]
-    axes = lists[2] if len(lists) > 2 else tuple(range(len(starts)))
-    steps = lists[3] if len(lists) > 3 else (1,) * len(starts)
-    axes = tuple(axis % len(shape) if -len(shape) <= axis < len(shape) else len(shape) for axis in axes)
-    if not len(starts) == len(ends) == len(axes) == len(steps) or len({*axes}) < len(axes) or len(shape) in axes:
-        raise refuse(node, "starts, ends, axes and steps do not fit")
-    if min(steps, default=1) < 1:
-        raise refuse(node, "a step backwards")
-    chosen = {}
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        chosen[axis] = range(*slice(start, end, step).indices(shape[axis]))
-        if not chosen[axis]:
-            raise refuse(node, "nothing is left")
-    return _selected(args[0], chosen, build)
-
-
-def gather(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    shape, axis = args[0].shape, node.attributes.get("axis", 0)
-    indices = _integers(node, args[1], "indices")
-    if not -len(shape) <= axis < len(shape) or not indices:
-        raise refuse(node, f"axis {axis} of shape {list(shape)}")
-    axis %= len(shape)
-    if not all(-shape[axis] <= i < shape[axis] for i in indices):
-        raise refuse(node, "an index is out of range")
-    found = _selected(args[0], {axis: [i % shape[axis] for i in indices]}, build)
-    return _reshaped(found, (*shape[:axis], *args[1].shape, *shape[axis + 1 :]))
-
-
-def constant(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    del args, build
-    if list(node.attributes) != ["value"]:
-        raise refuse(node, "a constant needs one tensor")
-    value = node.attributes["value"]
-    if not isinstance(value, Stored):
-        raise refuse(node, "a constant needs one tensor")
-    return value
-
-
-# -- arithmetic --------------------------------------------------------------------------------------------------
 
 
 def _broadcast(node: PlainNode, value: Stored, shape: Shape) -> list[float]:
@@ -198,7 +27,7 @@ def _broadcast(node: PlainNode, value: Stored, shape: Shape) -> list[float]:
     places = [0]
     for extent, wanted in zip(own, shape, strict=True):
         places = [p * extent + (j if extent > 1 else 0) for p in places for j in range(wanted)]
-    values = _floats(node, value, "an operand")
+    values = floats(node, value, "an operand")
     return [values[p] for p in places]
 
 
@@ -220,7 +49,7 @@ def add(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     if isinstance(a, Tensor) and isinstance(b, Stored):
         rows = (((i,), (1.0,)) for i in a.ids)
         return Tensor(a.shape, build.emit(rows, [sign * v for v in _broadcast(node, b, a.shape)]))
-    tensor = _dynamic(node, b)
+    tensor = dynamic(node, b)
     assert isinstance(a, Stored)
     rows = (((i,), (sign,)) for i in tensor.ids)
     return Tensor(tensor.shape, build.emit(rows, _broadcast(node, a, tensor.shape)))
@@ -231,13 +60,13 @@ def mul(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     tensor, factor = (a, b) if isinstance(a, Tensor) else (b, a)
     if not isinstance(factor, Stored):
         raise refuse(node, "a product of two tensors that depend on the inputs")
-    tensor = _dynamic(node, tensor)
+    tensor = dynamic(node, tensor)
     return _scale(node, tensor, _broadcast(node, factor, tensor.shape), build)
 
 
 def div(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     """By powers of two: other reciprocals are no float64 numbers."""
-    tensor = _dynamic(node, args[0])
+    tensor = dynamic(node, args[0])
     if not isinstance(args[1], Stored):
         raise refuse(node, "division by a tensor that depends on the inputs")
     divisors = _broadcast(node, args[1], tensor.shape)
@@ -247,12 +76,12 @@ def div(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
 
 
 def neg(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    tensor = _dynamic(node, args[0])
+    tensor = dynamic(node, args[0])
     return _scale(node, tensor, [-1.0] * len(tensor.ids), build)
 
 
 def relu(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
-    tensor = _dynamic(node, args[0])
+    tensor = dynamic(node, args[0])
     rows = (((i,), (1.0,)) for i in tensor.ids)
     return Tensor(tensor.shape, build.emit(rows, [0.0] * len(tensor.ids), relu=True))
 
@@ -261,12 +90,12 @@ def matmul(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     """A tensor times a constant matrix, or a constant matrix times a vector or matrix."""
     left, right = args
     if isinstance(left, Tensor):
-        weights, shape = _floats(node, right, "one operand"), right.shape
+        weights, shape = floats(node, right, "one operand"), right.shape
         if len(shape) != 2 or not left.shape or left.shape[-1] != shape[0]:
             raise refuse(node, f"shapes {list(left.shape)} and {list(shape)}")
         columns = [weights[k :: shape[1]] for k in range(shape[1])]
         return Tensor((*left.shape[:-1], shape[1]), _products(left.ids, columns, build))
-    tensor, weights = _dynamic(node, right), _floats(node, left, "one operand")
+    tensor, weights = dynamic(node, right), floats(node, left, "one operand")
     if len(left.shape) != 2 or len(tensor.shape) not in (1, 2) or left.shape[1] != tensor.shape[0]:
         raise refuse(node, f"shapes {list(left.shape)} and {list(tensor.shape)}")
     height, inner = left.shape
@@ -286,8 +115,8 @@ def _products(ids: Sequence[int], columns: Sequence[Sequence[float]], build: Bui
 
 def gemm(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     """alpha·A'·B' + beta·C with B and C constant."""
-    tensor = _dynamic(node, args[0])
-    weights, shape = _floats(node, args[1], "B"), args[1].shape
+    tensor = dynamic(node, args[0])
+    weights, shape = floats(node, args[1], "B"), args[1].shape
     if len(tensor.shape) != 2 or len(shape) != 2:
         raise refuse(node, "A and B must have two axes")
     alpha, beta = node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
@@ -315,14 +144,14 @@ def gemm(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
 
 def conv(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     """Convolution in any number of dimensions: groups, strides, dilations, pads."""
-    tensor, weights = _dynamic(node, args[0]), _floats(node, args[1], "the weights")
+    tensor, weights = dynamic(node, args[0]), floats(node, args[1], "the weights")
     maps, depth, *kernel = args[1].shape
     items, channels, *spatial = tensor.shape
     axes, groups = len(spatial), node.attributes.get("group", 1)
     if not axes or len(kernel) != axes or groups < 1 or channels != depth * groups or maps % groups:
         raise refuse(node, f"data {list(tensor.shape)}, weights {list(args[1].shape)}, {groups} groups")
     out, taps = _windows(node, spatial, kernel, build.allowance)
-    bias = list(_floats(node, args[2], "the bias")) if len(args) > 2 else [0.0] * maps
+    bias = list(floats(node, args[2], "the bias")) if len(args) > 2 else [0.0] * maps
     if len(bias) != maps:
         raise refuse(node, "one bias per output channel")
     volume, taps_each, share = math.prod(spatial), math.prod(kernel), maps // groups
@@ -394,23 +223,23 @@ class Operator:
 
 OPERATORS: Mapping[str, Operator] = {
     "Add": Operator(add, 2, 2),
-    "Concat": Operator(concat, 1, 256, ("axis",)),
-    "Constant": Operator(constant, 0, 0, ("value",)),
+    "Concat": Operator(moves.concat, 1, 256, ("axis",)),
+    "Constant": Operator(moves.constant, 0, 0, ("value",)),
     "Conv": Operator(conv, 2, 3, ("kernel_shape", "group", "strides", "dilations", "pads")),
     "Div": Operator(div, 2, 2),
-    "Dropout": Operator(identity, 1, 2, ("ratio", "seed")),  # without a third input it is in inference mode
-    "Flatten": Operator(flatten, 1, 1, ("axis",)),
-    "Gather": Operator(gather, 2, 2, ("axis",)),
+    "Dropout": Operator(moves.identity, 1, 2, ("ratio", "seed")),  # without a third input it is in inference mode
+    "Flatten": Operator(moves.flatten, 1, 1, ("axis",)),
+    "Gather": Operator(moves.gather, 2, 2, ("axis",)),
     "Gemm": Operator(gemm, 2, 3, ("alpha", "beta", "transA", "transB")),
-    "Identity": Operator(identity, 1, 1),
+    "Identity": Operator(moves.identity, 1, 1),
     "MatMul": Operator(matmul, 2, 2),
     "Mul": Operator(mul, 2, 2),
     "Neg": Operator(neg, 1, 1),
     "Relu": Operator(relu, 1, 1),
-    "Reshape": Operator(reshape, 2, 2, ("allowzero",)),
-    "Slice": Operator(slice_, 1, 5, ("starts", "ends", "axes")),
+    "Reshape": Operator(moves.reshape, 2, 2, ("allowzero",)),
+    "Slice": Operator(moves.slice_, 1, 5, ("starts", "ends", "axes")),
     "Sub": Operator(add, 2, 2),
-    "Transpose": Operator(transpose, 1, 1, ("perm",)),
+    "Transpose": Operator(moves.transpose, 1, 1, ("perm",)),
 }
 
 

@@ -7,6 +7,7 @@ keeps rationals).
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Builder:
         for columns, values in rows:
             self.allowance.spend(1 + len(columns))
             if id(columns) not in ascending:
-                ascending[id(columns)] = columns, all(a < b for a, b in zip(columns, columns[1:], strict=False))
+                ascending[id(columns)] = columns, all(a < b for a, b in itertools.pairwise(columns))
             if not ascending[id(columns)][1]:
                 columns, values = _merged(columns, values)
             elif 0.0 in values:

@@ -162,7 +162,9 @@ def _arithmetic(name: str, terms: Sequence[Term]) -> Term:
     if not terms or (name in "*/" and len(terms) < 2):
         raise RefusedError(f"{name!r} without its terms")
     if name in "+-":
-        return terms[0].times(Fraction(-1)) if name == "-" and len(terms) == 1 else _sum(terms, 1 if name == "+" else -1)
+        return (
+            terms[0].times(Fraction(-1)) if name == "-" and len(terms) == 1 else _sum(terms, 1 if name == "+" else -1)
+        )
     if name == "/":
         divisor = _product(terms[1:])
         if not divisor:
