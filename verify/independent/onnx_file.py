@@ -1,5 +1,6 @@
 """The parts of an ONNX file that a plain feed-forward network has; everything else in it is refused.
 
+Documentation, metadata and inferred shapes say nothing about the function and are skipped unread.
 Source: onnx.proto of the ONNX standard (IR version 13), field numbers as there.
 """
 
@@ -30,7 +31,7 @@ REFUSED = "refused"
 
 MODEL: Schema = {
     1: ("ir_version", "int"), 2: ("producer_name", IGNORED), 3: ("producer_version", IGNORED), 4: ("domain", IGNORED),
-    5: ("model_version", IGNORED), 6: ("doc_string", IGNORED), 7: ("graph", "message"), 8: ("opset_import", "messages"),
+    5: ("model_version", "int"), 6: ("doc_string", IGNORED), 7: ("graph", "message"), 8: ("opset_import", "messages"),
     14: ("metadata_props", IGNORED), 20: ("training_info", REFUSED), 25: ("functions", REFUSED),
 }  # fmt: skip
 OPSET: Schema = {1: ("domain", "text"), 2: ("version", "int")}

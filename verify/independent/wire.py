@@ -27,7 +27,7 @@ WIRES: Mapping[str, tuple[int, ...]] = {
     "doubles": (FIXED64, DELIMITED),
     "texts": (DELIMITED,),
     "messages": (DELIMITED,),
-    "ignored": (VARINT, FIXED64, DELIMITED, FIXED32),
+    "ignored": (DELIMITED,),  # skipped unread
     "refused": (VARINT, FIXED64, DELIMITED, FIXED32),
 }
 SINGLE = frozenset(["int", "float", "text", "bytes", "message"])
