@@ -152,7 +152,9 @@ def _gather(draft: Draft) -> None:
     name, shape = draft.pick()
     axis = draft.draw(st.integers(0, len(shape) - 1))
     indices = draft.draw(st.lists(st.integers(-shape[axis], shape[axis] - 1), min_size=1, max_size=3))
-    draft.add("Gather", f"{name} {draft.integers(indices)}", (*shape[:axis], len(indices), *shape[axis + 1 :]), axis=axis)
+    draft.add(
+        "Gather", f"{name} {draft.integers(indices)}", (*shape[:axis], len(indices), *shape[axis + 1 :]), axis=axis
+    )
 
 
 def _concat(draft: Draft) -> None:

@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refuses(case: str) -> None:
     model, reason = REFUSED[case]
-    with pytest.raises(RefusedError, match=".") as caught:
+    with pytest.raises(RefusedError) as caught:
         read_network(model.SerializeToString())
     assert reason in str(caught.value)
 
