@@ -129,7 +129,8 @@ REFUSED = {
     "open": (HEADER + "(assert (<= X_0 1)", "never closed"),
     "closed twice": (HEADER + "(assert (<= X_0 1)))", "never opened"),
     "quotation": (HEADER + '(set-info "x")', "quoted text"),
-    "size": (" " * ((32 << 20) + 1), "too large"),
+    "size": (" " * ((8 << 20) + 1), "too large"),
+    "lists": ("()" * (2 << 20), "too large"),
 }
 
 

@@ -268,6 +268,6 @@ def _check_numbers(name: str, values: array[float]) -> None:
     """Finite, and of a size whose products are normal float64 numbers."""
     if not all(map(math.isfinite, values)):
         raise RefusedError(f"tensor {name!r} holds NaN or infinite values")
-    magnitudes = list(map(abs, filter(None, values)))
-    if magnitudes and not LEAST_MAGNITUDE <= min(magnitudes) <= max(magnitudes) <= MOST_MAGNITUDE:
+    least = min(filter(None, map(abs, values)), default=1.0)
+    if not LEAST_MAGNITUDE <= least <= max(1.0, *map(abs, (max(values), min(values)))) <= MOST_MAGNITUDE:
         raise RefusedError(f"tensor {name!r} holds numbers beyond 2^±300")

@@ -13,7 +13,7 @@ from verify.independent.moves import Tensor, Value
 from verify.independent.onnx_file import ELEMENT_TYPES, Graph, PlainNode, Signature, read_graph
 from verify.independent.operators import lower
 from verify.independent.refusal import Allowance, RefusedError
-from verify.independent.rows import Builder, Rows
+from verify.independent.rows import ROW, Builder, Rows
 
 MOST_ENTRIES = 1 << 24  # of all rows and tensors together
 
@@ -27,7 +27,7 @@ def read_network(data: bytes) -> Network:
     graph = read_graph(data)
     ports = _input_ports(graph.inputs)
     allowance = Allowance("elements", MOST_ENTRIES)
-    allowance.spend(sum(p.size for p in ports))
+    allowance.spend(ROW * sum(p.size for p in ports))
     build = Builder(sum(p.size for p in ports), allowance)
     values: dict[str, Value] = dict(graph.stored)
     first = 0

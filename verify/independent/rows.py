@@ -16,6 +16,7 @@ from fractions import Fraction
 from verify.core.exact import float_if_exact
 from verify.independent.refusal import Allowance, RefusedError
 
+ROW = 16  # what a row or an input costs beside its entries, in entries
 LEAST_MAGNITUDE, MOST_MAGNITUDE = 2.0**-900, 2.0**900  # within these no product loses bits to underflow
 
 Columns = tuple[int, ...]
@@ -52,7 +53,7 @@ class Builder:
         block = Rows([], [], list(bias), bytearray())
         ascending: dict[int, tuple[Columns, bool]] = {}  # by identity: the rows of one matrix share their columns
         for columns, values in rows:
-            self.allowance.spend(1 + len(columns))
+            self.allowance.spend(ROW + len(columns))
             if id(columns) not in ascending:
                 ascending[id(columns)] = columns, all(a < b for a, b in itertools.pairwise(columns))
             if not ascending[id(columns)][1]:

@@ -26,7 +26,8 @@ from verify.core.query import (
 )
 from verify.independent.refusal import RefusedError
 
-MOST_CHARACTERS = 32 << 20
+MOST_CHARACTERS = 8 << 20
+MOST_LISTS = 1 << 20
 MOST_LEVELS = 100
 MOST_BITS = 20_000  # of any number: products of literals must not eat the memory
 MOST_DIGITS, MOST_EXPONENT = 1000, 400
@@ -87,6 +88,8 @@ def parse(text: str) -> list[Expression]:
     bare = REMARK.sub("", text.removeprefix("\ufeff"))
     if '"' in bare or "|" in bare:
         raise RefusedError("quoted text is not supported")
+    if bare.count("(") > MOST_LISTS:
+        raise RefusedError(f"too large: more than {MOST_LISTS} lists")
     top: list[Expression] = []
     stack = [top]
     for lexeme in LEXEME.findall(bare):
