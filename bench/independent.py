@@ -1,6 +1,6 @@
 """Do the independent readers read what the importer and the VNN-LIB reader read?  Their digests over a corpus.
 
-    python -m bench.independent CORPUS [--family F]... [--every]
+    python bench/independent.py CORPUS [--family F]… [--every]
 
 Per family: pairs of equal digests, refused ones with reasons, and the CPU seconds of either reading.  Exit code 1 when
 a digest is DIFFERENT, or when the independent readers take a file that the others refuse.
@@ -12,10 +12,13 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+if __name__ == "__main__":  # the repository, not this folder, whose profile.py would hide the standard library's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.corpus import Instance, by_family, read_corpus
 from verify.core.network import Network
@@ -95,12 +98,12 @@ def _outcome(mine: str | Exception, theirs: str | Exception) -> str:
     return "equal" if mine == theirs else "DIFFERENT"
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--family", action="append")
     parser.add_argument("--every", action="store_true", help="print every instance")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     comparison, worst = Comparison(), 0
     for family, members in by_family(read_corpus(options.corpus)).items():
         if options.family and family not in options.family:
