@@ -145,10 +145,12 @@ def gemm(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
 def conv(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     """Convolution in any number of dimensions: groups, strides, dilations, pads."""
     tensor, weights = dynamic(node, args[0]), floats(node, args[1], "the weights")
+    if len(args[1].shape) < 3 or len(tensor.shape) != len(args[1].shape):
+        raise refuse(node, f"data {list(tensor.shape)}, weights {list(args[1].shape)}")
     maps, depth, *kernel = args[1].shape
     items, channels, *spatial = tensor.shape
     axes, groups = len(spatial), node.attributes.get("group", 1)
-    if not axes or len(kernel) != axes or groups < 1 or channels != depth * groups or maps % groups:
+    if groups < 1 or channels != depth * groups or maps % groups:
         raise refuse(node, f"data {list(tensor.shape)}, weights {list(args[1].shape)}, {groups} groups")
     out, taps = _windows(node, spatial, kernel, build.allowance)
     bias = list(floats(node, args[2], "the bias")) if len(args) > 2 else [0.0] * maps
