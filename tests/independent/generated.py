@@ -196,14 +196,17 @@ STEPS: list[Callable[[Draft], None]] = [
 ]  # fmt: skip
 
 
+COPIES = [_elementwise, _elementwise, _unary, _unary, _half, _sum, _slice, _concat, _matmul]
+
+
 @st.composite
-def plain_models(draw: DrawFn) -> onnx.ModelProto:
+def plain_models(draw: DrawFn, steps: list[Callable[[Draft], None]] = STEPS) -> onnx.ModelProto:
     """Any graph of plain operators, dead nodes included; outputs are one or two of its tensors."""
     draft = Draft(draw)
     for number in range(draw(st.integers(1, 2))):
         draft.tensors[f"x{number}"] = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
     inputs = dict(draft.tensors)
-    for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=10)):
+    for step in draw(st.lists(st.sampled_from(steps), min_size=1, max_size=10)):
         if max(map(math.prod, draft.tensors.values())) <= 64:
             step(draft)
     names = list(draft.tensors)

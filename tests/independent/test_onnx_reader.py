@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.importer.models import build, info, node, save, tensor
-from tests.independent.generated import plain_models
+from tests.independent.generated import COPIES, plain_models
 from verify.core.evaluate import evaluate
 from verify.errors import VerifyError
 from verify.importer import load
@@ -29,7 +29,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-@given(plain_models())
+@given(plain_models() | plain_models(COPIES))
 def test_reads_what_the_importer_reads(model: onnx.ModelProto) -> None:
     try:
         network = read_network(model.SerializeToString())
@@ -75,6 +75,59 @@ def test_public_networks(family: str) -> None:
         assert read_network(data).digest == load(path).network.digest, path
 
 
+N = {"N": [[1.0, -2.0], [0.5, 4.0]], "c": [0.25, 1.0], "d": [0.5, 2.0], "t": [2.0], "n": [-1.0], "p": [0.1, 0.7],
+     "q": numpy_helper.from_array(np.float64([1e20, 1.0]), "q"), "z": [0.0, 1.0], "s": [[2.0], [-3.0]]}  # fmt: skip
+CANONICAL = {
+    "a shift and back over a relu": "MatMul x N a; Relu a b; Add b c e; Mul e t f; Sub f d y",
+    "two readers of a copy": "MatMul x N a; Neg a b; Add b c e; Sub b c f; Add e f y",
+    "a reader less": "MatMul x N a; Add a c b; Relu a e; Add b e f; Sub f b y",
+    "negative scale over a relu": "MatMul x N a; Relu a b; Mul b n e; Relu e f; Mul f t y",
+    "cancelled": "Sub x x a; Add a c y",
+    "inexact shift": "Add x q a; Mul a p b; MatMul b N e; Add e p y",
+    "zero column": "Mul x z a; Relu a b; MatMul b N y",
+    "a copy of a part": "MatMul x N a; Relu a b; Mul b z e; Add e b y",
+    "scaled before a matrix": "Mul x p a; Sub a p b; MatMul b N e; Relu e y",
+    "one column": "MatMul x s a; Relu a b; MatMul b w y",
+    "the input itself": "Identity x y",
+}
+
+
+@pytest.mark.parametrize("case", CANONICAL)
+def test_canonical_form(case: str, tmp_path: Path) -> None:
+    words = [step.split() for step in CANONICAL[case].split("; ")]
+    nodes = [node(op, " ".join(names[:-1]), names[-1]) for op, *names in words]
+    model = build(nodes, {"x": (1, 2)}, ["y"], {**N, "w": [[1.0, 2.0]]})
+    assert read_network(model.SerializeToString()).digest == load(save(model, tmp_path)).network.digest
+
+
+def test_old_slices(tmp_path: Path) -> None:
+    """Before opset 10 starts, ends and axes are attributes."""
+    nodes = [
+        node("Slice", "x", "a", starts=[1], ends=[-1], axes=[1]),
+        node("Slice", "a", "y", starts=[0, 1], ends=[9, 3]),
+    ]
+    model = build(nodes, {"x": (2, 5)}, ["y"], opset=9)
+    network = read_network(model.SerializeToString())
+    assert network.digest == load(save(model, tmp_path)).network.digest
+    assert network.outputs[0].shape == (2, 2)
+
+
+def test_other_integers(tmp_path: Path) -> None:
+    """32-bit ones, typed ones, and packed extents."""
+    for stored in (
+        numpy_helper.from_array(np.array([1, -2], dtype=np.int32), "k"),
+        helper.make_tensor("k", TensorProto.INT32, [2], [1, -2]),
+        helper.make_tensor("k", TensorProto.INT64, [2], [1, -2]),
+    ):
+        model = build([node("Gather", "x k", "y", axis=1)], X, ["y"], {"k": stored})
+        assert read_network(model.SerializeToString()).digest == load(save(model, tmp_path)).network.digest
+    data = plain().SerializeToString()
+    assert data.count(b"\x08\x02\x08\x02") == 1
+    path = tmp_path / "packed.onnx"
+    path.write_bytes(data.replace(b"\x08\x02\x08\x02", b"\x0a\x02\x02\x02"))
+    assert read_network(path.read_bytes()).digest == load(path).network.digest == read_network(data).digest
+
+
 def test_means_what_it_says() -> None:
     weights = {"W": [[1.0, -2.0], [0.5, 4.0]], "b": [0.25, 1.0], "V": [[3.0], [-1.0]]}
     nodes = [node("MatMul", "x W", "a"), node("Add", "a b", "c"), node("Relu", "c", "d"), node("Gemm", "d V", "y")]
@@ -109,6 +162,10 @@ def _external(model: onnx.ModelProto) -> None:
     part.external_data.add(key="location", value="weights.bin")
 
 
+def _located_elsewhere(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+
+
 def _function(model: onnx.ModelProto) -> None:
     model.functions.append(helper.make_function("d", "f", ["a"], ["b"], [node("Relu", "a", "b")], []))
 
@@ -127,10 +184,13 @@ def _second_layout(model: onnx.ModelProto) -> None:
 
 
 integers = {"k": np.array([0, 5], dtype=np.int64)}
+negative = {"k": np.array([-2, -1], dtype=np.int64)}
+beyond = {"k": np.array([1, 2], dtype=np.int64)}
 steps = {k: np.array([v], dtype=np.int64) for k, v in {"a": 1, "b": 0, "c": 1, "d": -1}.items()}
 REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
     "duplicate initializer": (edited(lambda m: m.graph.initializer.append(tensor("W", [[1.0]]))), "two initializers"),
     "external data": (edited(_external), "external_data is not supported"),
+    "data located elsewhere": (edited(_located_elsewhere), "external data"),
     "local function": (edited(_function), "functions is not supported"),
     "unknown operator": (one("Sigmoid", "x"), "not supported"),
     "unknown domain": (one("Relu", "x", domain="com.example"), "domain 'com.example'"),
@@ -174,6 +234,16 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
     "wide kernel": (one("Conv", "x w", {"w": np.ones((1, 2, 5))}, (1, 2, 4)), "wider than the data"),
     "padded by name": (one("Conv", "x w", {"w": np.ones((1, 2, 1))}, (1, 2, 4), auto_pad="VALID"), "'auto_pad'"),
     "reshape that does not fit": (one("Reshape", "x k", integers), "does not fit"),
+    "negative extents": (one("Reshape", "x k", negative), "new shape"),
+    "two unknown extents": (one("Reshape", "x k", {"k": np.array([-1, -1], dtype=np.int64)}), "new shape"),
+    "no extents": (one("Reshape", "x k", {"k": np.array([0, 0, 0], dtype=np.int64)}), "new shape"),
+    "float extents": (one("Reshape", "x k", {"k": [1.0, 2.0]}), "constant integers"),
+    "index out of range": (one("Gather", "x k", beyond, axis=1), "out of range"),
+    "different extents": (
+        build([node("Transpose", "x", "z"), node("Concat", "x z", "y", axis=0)], X, ["y"]), "shapes differ"),
+    "sum of shapes": (build([node("Transpose", "x", "z"), node("Add", "x z", "y")], X, ["y"]), "shapes"),
+    "axis out of range": (one("Flatten", "x", axis=3), "axis 3"),
+    "permutation": (one("Transpose", "x", perm=[0, 0]), "permutation"),
     "backward slice": (one("Slice", "x a b c d", steps), "a step backwards"),
     "empty slice": (one("Slice", "x b b c a", steps), "nothing is left"),
     "dynamic second axis": (build([node("Relu", "x", "y")], {"x": (1, "n")}, ["y"]), "dynamic axis"),
@@ -310,6 +380,27 @@ def test_bombs_are_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(RefusedError):
             read_network(data)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "reason"),
+    [
+        (b"\x08\x01\x10\x06" + nested(5, varint(2**31)), "32-bit integer is out of range"),
+        (b"\x08\x01\x10\x06" + nested(5, varint(2**64 - 2**31 - 1)), "32-bit integer is out of range"),
+        (b"\x08\x01\x10\x06" + nested(5, varint(2**31 - 1)), "no input"),
+        (b"\x08\x01\x10\x06" + nested(5, varint(2**64 - 2**31)), "no input"),
+        (b"\x08\x01\x10\x07" + nested(5, b"\x01"), "data in int32_data"),
+        (b"\x08\x00\x10\x01", "no elements"),
+        (b"\x08\x01\x10\x01", "0 values for shape"),
+        (b"\x0a\x03\x80\x80\x08\x10\x07" + nested(9, bytes(1 << 20)), "no input"),
+        (b"\x0a\x03\x81\x80\x08\x10\x07" + nested(9, bytes((1 << 20) + 8)), "integer tensor is too large"),
+    ],
+)
+def test_crafted_tensors(tensor: bytes, reason: str) -> None:
+    """The model has nothing but the tensor: where that is sound, the missing inputs are told."""
+    graph = nested(5, tensor + nested(8, b"t"))
+    with pytest.raises(RefusedError, match=reason):
+        read_network(nested(7, graph) + nested(8, b"\x10\x11"))
 
 
 def test_refusal_is_no_error_of_the_package() -> None:

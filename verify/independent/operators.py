@@ -149,7 +149,7 @@ def conv(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
         raise refuse(node, f"data {list(tensor.shape)}, weights {list(args[1].shape)}")
     maps, depth, *kernel = args[1].shape
     items, channels, *spatial = tensor.shape
-    axes, groups = len(spatial), node.attributes.get("group", 1)
+    groups = node.attributes.get("group", 1)
     if groups < 1 or channels != depth * groups or maps % groups:
         raise refuse(node, f"data {list(tensor.shape)}, weights {list(args[1].shape)}, {groups} groups")
     out, taps = _windows(node, spatial, kernel, build.allowance)
