@@ -89,13 +89,15 @@ CANONICAL = {
     "scaled before a matrix": "Mul x p a; Sub a p b; MatMul b N e; Relu e y",
     "one column": "MatMul x s a; Relu a b; MatMul b w y",
     "the input itself": "Identity x y",
+    "one part": "Transpose x a; Concat a b; MatMul N b e; Relu e y",
 }
 
 
 @pytest.mark.parametrize("case", CANONICAL)
 def test_canonical_form(case: str, tmp_path: Path) -> None:
     words = [step.split() for step in CANONICAL[case].split("; ")]
-    nodes = [node(op, " ".join(names[:-1]), names[-1]) for op, *names in words]
+    axis = {"Concat": {"axis": 0}}
+    nodes = [node(op, " ".join(names[:-1]), names[-1], **axis.get(op, {})) for op, *names in words]
     model = build(nodes, {"x": (1, 2)}, ["y"], {**N, "w": [[1.0, 2.0]]})
     assert read_network(model.SerializeToString()).digest == load(save(model, tmp_path)).network.digest
 
@@ -231,6 +233,8 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str]] = {
     "flat convolution": (one("Conv", "x w", {"w": [1.0]}), "weights [1]"),
     "convolution of a matrix": (one("Conv", "x w", {"w": [[[1.0]]]}), "data [1, 2]"),
     "convolution of other channels": (one("Conv", "x w", {"w": np.ones((1, 3, 1))}, (1, 2, 4)), "1 groups"),
+    "convolution bias of another length": (
+        one("Conv", "x w b", {"w": np.ones((1, 2, 1)), "b": [1.0, 2.0]}, (1, 2, 4)), "weights [1, 2, 1], bias [2]"),
     "wide kernel": (one("Conv", "x w", {"w": np.ones((1, 2, 5))}, (1, 2, 4)), "wider than the data"),
     "padded by name": (one("Conv", "x w", {"w": np.ones((1, 2, 1))}, (1, 2, 4), auto_pad="VALID"), "'auto_pad'"),
     "reshape that does not fit": (one("Reshape", "x k", integers), "does not fit"),

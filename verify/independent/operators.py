@@ -155,7 +155,7 @@ def conv(node: PlainNode, args: Sequence[Value], build: Builder) -> Value:
     out, taps = _windows(node, spatial, kernel, build.allowance)
     bias = list(floats(node, args[2], "the bias")) if len(args) > 2 else [0.0] * maps
     if len(bias) != maps:
-        raise refuse(node, "one bias per output channel")
+        raise refuse(node, f"weights {list(args[1].shape)}, bias [{len(bias)}]")
     volume, taps_each, share = math.prod(spatial), math.prod(kernel), maps // groups
     rows: list[tuple[tuple[int, ...], Sequence[float]]] = []
     for item, group in product(range(items), range(groups)):
