@@ -13,10 +13,10 @@ from typing import Any
 
 from verify import __version__
 from verify.core.query import Query, margin
+from verify.core.rational import rational
 from verify.core.report import Report, Result
 from verify.core.verdict import Replay, Witness
 from verify.errors import VerifyError
-from verify.report.numbers import rational
 
 SCHEMA = "verify/result/1"
 TOOL = "policyproof"
