@@ -21,6 +21,7 @@ from verify.run.execute import Observers, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
 from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
+from verify.run.recording import Keeper, Proofs
 
 __all__ = [
     "CopyAt",
@@ -59,6 +60,8 @@ def prove(
     memory: float | None = None,
     seed: int = 0,
     jobs: int = 1,
+    certificates: FilePath | None = None,
+    known: Mapping[str, bytes] | None = None,
     on_progress: OnProgress | None = None,
     on_result: OnResult | None = None,
 ) -> Report:
@@ -66,15 +69,18 @@ def prove(
 
     jobs=1 decides in this process; more decide in as many processes, which share `memory`, and split a query when
     fewer properties are left; those limits are enforced by ending processes.
+    certificates: the directory that evidence is written to, a file per decided property (queries are not split then).
+    known: payloads of earlier proofs by property, which the search may try first.
     on_progress is called at most ten times a second; on_result once per property, in the spec's order.
     KeyboardInterrupt passes through, after results for what is finished (and UNKNOWN for what was at work).
     Raises UsageError for an unknown property name, a limit that is not above 0, or jobs below 1.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    observers = Observers(on_progress, on_result or _ignore)
+    keeper = Keeper(certificates, on_result or _ignore)
+    observers, proofs = Observers(on_progress, keeper), Proofs(certificates is not None, known or {})
     if jobs == 1:
-        return in_process(spec, properties, limits, observers)
-    return in_workers(spec, properties, limits, jobs, observers)
+        return keeper.complete(in_process(spec, properties, limits, observers, proofs))
+    return keeper.complete(in_workers(spec, properties, limits, jobs, observers, proofs))
 
 
 def prove_files(
@@ -87,6 +93,8 @@ def prove_files(
     memory: float | None = None,
     seed: int = 0,
     jobs: int = 1,
+    certificates: FilePath | None = None,
+    known: Mapping[str, bytes] | None = None,
     on_progress: OnProgress | None = None,
     on_result: OnResult | None = None,
     on_spec: Callable[[Header], None] | None = None,
@@ -99,8 +107,11 @@ def prove_files(
     Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    observers = Observers(on_progress, on_result or _ignore, on_spec or _ignore)
-    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers, first=first)
+    keeper = Keeper(certificates, on_result or _ignore)
+    observers = Observers(on_progress, keeper, on_spec or _ignore)
+    proofs = Proofs(certificates is not None, known or {})
+    request = Request.of(path, networks, params)
+    return keeper.complete(from_files(request, properties, limits, jobs, observers, proofs=proofs, first=first))
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:

@@ -43,6 +43,7 @@ TIMEOUT = Option(
 MEMORY = Option(("--memory",), "MB", "limit of resident memory, of all processes together", kind=float)
 JOBS = Option(("--jobs",), "N", "processes; more than there are properties split queries", kind=int, default=1)
 SEED = Option(("--seed",), "N", "randomness; no seed contradicts another's verdict", kind=int, default=0)
+CERTIFICATE = Option(("--certificate",), "DIR", "write the evidence of every decided property to this directory")
 FORMAT = Option(
     ("--format",),
     "text|json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from verify.errors import RejectedError
@@ -20,21 +20,24 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def loads(data: bytes, what: str) -> Any:
-    """The value of a canonical text.
+def readable(value: Any) -> bytes:
+    """The same, one entry a line."""
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def loads(data: bytes, what: str, write: Callable[[Any], bytes] = dumps) -> Any:
+    """The value of a text in the canonical form that `write` gives.
 
     Raises RejectedError E510: not JSON, not canonical, nested too deeply, a key twice, a number too long.
     """
-    if _depth(data) > MAX_DEPTH:
+    if depth(data) > MAX_DEPTH:
         raise malformed(f"{what} is nested too deeply")
     try:
-        value = json.loads(
-            data, object_pairs_hook=_without_repetition, parse_int=_integer, parse_constant=_no_constant
-        )
+        value = json.loads(data, object_pairs_hook=_without_repetition, parse_int=_integer, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
         raise malformed(f"{what} is not JSON: {' '.join(str(problem).split())[:200]}") from None
     try:
-        canonical = dumps(value) == data
+        canonical = write(value) == data
     except ValueError:  # 1e999 reads as infinity
         canonical = False
     if not canonical:
@@ -69,7 +72,7 @@ def table(value: Any, kind: type, what: str) -> dict[str, Any]:
     return value
 
 
-def _depth(data: bytes) -> int:
+def depth(data: bytes) -> int:
     """How deep brackets nest outside strings (or deeper, where a string does not end): json's own reader recurses."""
     deepest = depth = 0
     for bracket in _BRACKET.findall(_STRING.sub(b"", data)):

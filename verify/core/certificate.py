@@ -126,9 +126,7 @@ def decode(data: bytes) -> Certificate:
     if any(count < 0 for count in leaves.values()):
         raise malformed("the header: 'leaves' counts below 0")
     query, payload = _prefixed(_decompress(rest), MAX_BODY, "the query")
-    return Certificate(
-        read_subject(found), found["verdict"], query, payload, leaves, found["rule"], found["semantics"]
-    )
+    return Certificate(read_subject(found), found["verdict"], query, payload, leaves, found["rule"], found["semantics"])
 
 
 def subject_fields(subject: Subject) -> dict[str, Any]:
@@ -192,5 +190,3 @@ def _decompress(data: bytes) -> bytes:
     if reader.unused_data:
         raise malformed(f"{len(reader.unused_data)} bytes follow the compressed part")
     return body
-
-

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Union
 
+from verify.core.certificate import Certificate
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
+from verify.core.witness_file import WitnessFile
 from verify.errors import DefectError, Place, VerifyError
 
+Record = Union[Certificate, WitnessFile]
 EXIT_OK, EXIT_VIOLATED, EXIT_USAGE, EXIT_ERROR, EXIT_UNKNOWN, EXIT_VACUOUS, EXIT_DEFECT = 0, 1, 2, 3, 4, 5, 70
 EXIT_ORDER = (EXIT_DEFECT, EXIT_ERROR, EXIT_VIOLATED, EXIT_VACUOUS, EXIT_UNKNOWN, EXIT_OK)  # worst first
 
@@ -44,6 +48,11 @@ class Result:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    payload: bytes | None = None  # the proof, for the kernel
+    kernel_mode: str | None = None  # "reference" or "fast": the path of the kernel that accepted the payload
+    leaves: tuple[tuple[str, int], ...] = ()  # of the payload, by the rule that closes them
+    record: Record | None = None  # the evidence as a file would hold it, where it was asked for
+    certificate: str | None = None  # the file that the evidence was written to
 
     @property
     def exit_code(self) -> int:

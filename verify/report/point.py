@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from verify.api import CopyAt, Evaluation, PropertyAt, Spec
 from verify.core.query import Field
+from verify.core.rational import rational
 from verify.report.document import Document, finite, tool
 from verify.report.numbers import equation, float_text, quantity, shown
 from verify.report.terminal import Line, line, wrap

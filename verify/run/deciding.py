@@ -59,9 +59,11 @@ def prove_one(
     on_progress: OnProgress | None = None,
     *,
     part: Query | None = None,
+    hint: bytes | None = None,
 ) -> Result:
     """Decide a property, or only the `part` of its query; out of time or memory is UNKNOWN, not an exception.
 
+    `hint`: the payload of an earlier proof of the property, for the search to try first.
     Guarantee: the limits are kept as well as the process can; `verify.run.pool` enforces them from outside.
     """
     from verify.search.decide import decide
@@ -82,6 +84,7 @@ def prove_one(
                 seed=limits.seed,
                 confirm=confirmation.agrees,
                 report=report,
+                hint=hint,
             )
         return _from_decision(prop, decision, confirmation, start)
     except VerifyError as problem:
@@ -182,6 +185,9 @@ def _result(
         query=prop.query,
         notes=(*blank.notes, *decision.notes),
         statistics=decision.statistics,
+        payload=decision.payload,
+        kernel_mode=decision.kernel_mode,
+        leaves=decision.leaves,
     )
 
 

@@ -22,6 +22,7 @@ from verify.run.messages import Announced, Crashed, Header, Loaded, Read, Refuse
 from verify.run.pool import GRACE_SHARE, OnResult, Pool, Work, by_kill, defect
 from verify.run.process import WorkerProcess
 from verify.run.reading import Outline, Request, Spec, network_infos, read
+from verify.run.recording import NO_PROOFS, Proofs, record_of
 
 START_UP_S = 0.4  # to start Python and import libraries; what goes beyond counts as reading
 LEAST_S = 1e-3
@@ -47,7 +48,9 @@ def choose(outlines: Sequence[Outline], names: Sequence[str] | None, file: str) 
     return [place for place, name in enumerate(known) if names is None or name in names]
 
 
-def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observers: Observers) -> Report:
+def in_process(
+    spec: Spec, names: Sequence[str] | None, limits: Limits, observers: Observers, proofs: Proofs = NO_PROOFS
+) -> Report:
     """One property after the other.  Raises UsageError; KeyboardInterrupt after a result for the one at work."""
     outlines = tuple(Outline.of(p) for p in spec.properties)
     results: list[Result] = []
@@ -62,7 +65,10 @@ def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observer
                 observers.on_progress(progress)
 
         try:
-            result = prove_one(spec.properties[place], spec.networks, limits, advance)
+            prop = spec.properties[place]
+            result = prove_one(prop, spec.networks, limits, advance, hint=proofs.known.get(prop.name))
+            if proofs.wanted:
+                result = replace(result, record=record_of(result, prop, spec))
         except KeyboardInterrupt:
             seconds = time.monotonic() - start
             observers.on_result(undecided(outlines[place], seconds=seconds, reason="interrupted", settled=last.settled))
@@ -72,7 +78,14 @@ def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observer
     return Report(spec.file, spec.sha256, network_infos(spec), dict(spec.params), tuple(results))
 
 
-def in_workers(spec: Spec, names: Sequence[str] | None, limits: Limits, jobs: int, observers: Observers) -> Report:
+def in_workers(
+    spec: Spec,
+    names: Sequence[str] | None,
+    limits: Limits,
+    jobs: int,
+    observers: Observers,
+    proofs: Proofs = NO_PROOFS,
+) -> Report:
     """`jobs` properties at a time, or parts of them.  Raises UsageError, OSError when no process can be started."""
     outlines = tuple(Outline.of(p) for p in spec.properties)
     chosen = choose(outlines, names, spec.file)
@@ -84,7 +97,7 @@ def in_workers(spec: Spec, names: Sequence[str] | None, limits: Limits, jobs: in
         pool = Pool(
             crew,
             pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL),
-            [Work(place, outlines[place], limits.seconds(outlines[place].timeout_s)) for place in chosen],
+            [Work(place, outlines[place], limits.seconds(outlines[place].timeout_s), proofs) for place in chosen],
             limits,
             on_progress=observers.on_progress,
             on_result=lambda result: observers.on_result(complete(result)),
@@ -100,6 +113,7 @@ def from_files(
     jobs: int,
     observers: Observers,
     *,
+    proofs: Proofs = NO_PROOFS,
     first: WorkerProcess | None = None,
 ) -> Report:
     """Read and decide; the time of reading counts for every property, as if it were alone in the spec.
@@ -108,13 +122,13 @@ def from_files(
     """
     if not child.possible():
         spec = read(request)
-        return in_process(spec, names, limits, observers)
+        return in_process(spec, names, limits, observers, proofs)
     with Crew(jobs, limits.memory, first) as crew:
         reading = _Reading(crew, request, names, limits)
         header = reading.run()
         observers.on_spec(header)
         chosen = choose(header.outlines, names, request.path)
-        works = [Work(p, header.outlines[p], limits.seconds(header.outlines[p].timeout_s)) for p in chosen]
+        works = [Work(p, header.outlines[p], limits.seconds(header.outlines[p].timeout_s), proofs) for p in chosen]
         if reading.failure is not None:
             seconds = reading.elapsed()
             given = [undecided(w.outline, seconds=seconds, reason=reading.failure) for w in works]

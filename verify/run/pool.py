@@ -28,6 +28,7 @@ from verify.run.deciding import PROGRESS_EVERY_S, Limits, OnProgress, undecided
 from verify.run.messages import Advanced, Crashed, Load, Settled, Task
 from verify.run.process import WorkerProcess
 from verify.run.reading import Outline
+from verify.run.recording import NO_PROOFS, Proofs
 
 GRACE_S, GRACE_SHARE = 0.25, 0.02  # a worker that has not answered so long after its deadline is killed
 FIX = "please report it with the command, the files and the output of the same call under VERIFY_DEBUG=1"
@@ -41,6 +42,7 @@ class Work:
     index: int  # in the spec
     outline: Outline
     seconds: float  # its limit
+    proofs: Proofs = NO_PROOFS
     parts: int = 1
     started: float | None = None
     results: dict[int, Result | None] = field(default_factory=dict)  # by part; None: there is no such part
@@ -158,7 +160,8 @@ class Pool:
                 worker.send(Load(self.spec))
                 self.informed.add(worker)
             self.busy[worker] = task
-            worker.send(Task(work.index, part, work.parts, work.deadline, self.limits))
+            hint = work.proofs.known.get(work.outline.name)
+            worker.send(Task(work.index, part, work.parts, work.deadline, self.limits, work.proofs.wanted, hint))
 
     def _next_task(self) -> tuple[Work, int] | None:
         while self.queue:
@@ -171,7 +174,7 @@ class Pool:
         unfinished = len({id(work) for work, _ in self.busy.values()}) + len(self.waiting)
         work = self.waiting.popleft()
         work.started = time.monotonic()
-        work.parts = -(-self.crew.size // unfinished)
+        work.parts = 1 if work.proofs.wanted else -(-self.crew.size // unfinished)
         self.queue.extend((work, part) for part in range(1, work.parts))
         return work, 0
 
