@@ -16,12 +16,11 @@ from fractions import Fraction
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.evaluation import CopyAt, Evaluation, PropertyAt, evaluate_at
-from verify.run.deciding import Limits
+from verify.run.deciding import Limits, Proofs
 from verify.run.execute import Observers, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
 from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
-from verify.run.recording import Keeper, Proofs
 
 __all__ = [
     "CopyAt",
@@ -76,11 +75,15 @@ def prove(
     Raises UsageError for an unknown property name, a limit that is not above 0, or jobs below 1.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    keeper = Keeper(certificates, on_result or _ignore)
-    observers, proofs = Observers(on_progress, keeper), Proofs(certificates is not None, known or {})
-    if jobs == 1:
-        return keeper.complete(in_process(spec, properties, limits, observers, proofs))
-    return keeper.complete(in_workers(spec, properties, limits, jobs, observers, proofs))
+    proofs = Proofs(certificates is not None, known or {})
+
+    def decide(on_result: OnResult) -> Report:
+        observers = Observers(on_progress, on_result)
+        if jobs == 1:
+            return in_process(spec, properties, limits, observers, proofs)
+        return in_workers(spec, properties, limits, jobs, observers, proofs)
+
+    return _writing(certificates, on_result, decide)
 
 
 def prove_files(
@@ -107,11 +110,14 @@ def prove_files(
     Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    keeper = Keeper(certificates, on_result or _ignore)
-    observers = Observers(on_progress, keeper, on_spec or _ignore)
     proofs = Proofs(certificates is not None, known or {})
     request = Request.of(path, networks, params)
-    return keeper.complete(from_files(request, properties, limits, jobs, observers, proofs=proofs, first=first))
+
+    def decide(on_result: OnResult) -> Report:
+        observers = Observers(on_progress, on_result, on_spec or _ignore)
+        return from_files(request, properties, limits, jobs, observers, proofs=proofs, first=first)
+
+    return _writing(certificates, on_result, decide)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:
@@ -120,6 +126,16 @@ def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -
     limits = Limits(timeout, memory, seed)
     limits.check()
     return limits
+
+
+def _writing(directory: FilePath | None, on_result: OnResult | None, decide: Callable[[OnResult], Report]) -> Report:
+    """What `decide` reports, with the evidence of its results written to `directory`, if one is named."""
+    if directory is None:
+        return decide(on_result or _ignore)
+    from verify.run.recording import Keeper  # start-up time
+
+    keeper = Keeper(directory, on_result or _ignore)
+    return keeper.complete(decide(keeper))
 
 
 def _ignore(_: object) -> None:

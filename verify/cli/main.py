@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from verify.cli import check as check_command
 from verify.cli import eval as eval_command
 from verify.cli import inspect as inspect_command
 from verify.cli import run as run_command
@@ -14,7 +15,9 @@ from verify.errors import DefectError, UsageError, VerifyError
 
 EXIT_BROKEN_PIPE = 141  # as a shell reports a process that SIGPIPE ended
 
-COMMANDS = {c.name: c for c in (run_command.COMMAND, eval_command.COMMAND, inspect_command.COMMAND)}
+COMMANDS = {
+    c.name: c for c in (run_command.COMMAND, check_command.COMMAND, eval_command.COMMAND, inspect_command.COMMAND)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +73,9 @@ def _unknown(word: str | None) -> UsageError:
         flag = word.split("=", 1)[0]
         fix = f"did you mean {nearest(flag, ['--version', '--help'])}? Options of a command come after it ({names})"
         return UsageError("E012", f"no such option: {flag}", fix=fix)
-    if word.endswith((".nnspec", ".vnnlib", ".vnnlib.gz")):
+    if word.endswith((".vcert", ".witness")):
+        fix = f"did you mean `verify check {word}`?"
+    elif word.endswith((".nnspec", ".vnnlib", ".vnnlib.gz")):
         fix = f"did you mean `verify run {word}`?"
     elif word.endswith(".onnx"):
         fix = f"did you mean `verify inspect {word}`?"
@@ -90,7 +95,7 @@ def _version() -> int:
 def _help() -> int:
     from verify.cli.output import emit_text
 
-    rows = "".join(f"  {f'{c.name} {c.argument}':16}{c.summary}\n" for c in COMMANDS.values())
+    rows = "".join(f"  {f'{c.name} {c.usage}':18}{c.summary}\n" for c in COMMANDS.values())
     emit_text(
         "usage: verify COMMAND …\n\nCan this neural policy ever do that?\n\n"
         f"commands:\n{rows}\n"

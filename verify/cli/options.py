@@ -18,12 +18,12 @@ from verify.errors import UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """One flag.  `kind` reads its value; a repeatable one collects a list."""
+    """One flag.  `kind` reads its value (bool: it takes none); a repeatable one collects a list."""
 
     flags: tuple[str, ...]
     metavar: str
     help: str
-    kind: type[str] | type[float] | type[int] = str
+    kind: type[str] | type[float] | type[int] | type[bool] = str
     repeatable: bool = False
     default: Any = None
     choices: tuple[str, ...] | None = None
@@ -44,6 +44,9 @@ MEMORY = Option(("--memory",), "MB", "limit of resident memory, of all processes
 JOBS = Option(("--jobs",), "N", "processes; more than there are properties split queries", kind=int, default=1)
 SEED = Option(("--seed",), "N", "randomness; no seed contradicts another's verdict", kind=int, default=0)
 CERTIFICATE = Option(("--certificate",), "DIR", "write the evidence of every decided property to this directory")
+SPEC = Option(("--spec",), "FILE", "the spec, instead of the one that the evidence names")
+REFERENCE = Option(("--reference",), "", "the kernel's plain exact path, not its fast one", kind=bool)
+EXPLAIN = Option(("--explain",), "", "also size and shape of the proof", kind=bool)
 FORMAT = Option(
     ("--format",),
     "text|json",
@@ -65,6 +68,14 @@ class Command:
     epilog: str
     options: tuple[Option, ...]
     prepare: Callable[[argparse.Namespace], Callable[[], int]]
+    many: bool = False  # takes one argument or more, as a list
+    optional: bool = False
+
+    @property
+    def usage(self) -> str:
+        """The argument as usage lines show it."""
+        text = f"{self.argument}…" if self.many else self.argument
+        return f"[{text}]" if self.optional else text
 
     def help(self) -> str:
         return _parser(self).format_help()
@@ -82,7 +93,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if getattr(values, self.argument) is None:
+        if not self.optional and not getattr(values, self.argument):
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -95,19 +106,22 @@ class _Parser(argparse.ArgumentParser):
 def _parser(command: Command) -> _Parser:
     parser = _Parser(
         prog=f"verify {command.name}",
-        usage=f"verify {command.name} {command.argument} [options]",
+        usage=f"verify {command.name} {command.usage} [options]",
         description=command.description,
         epilog=command.epilog,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument(command.argument, nargs="?", help=command.argument_help)
+    parser.add_argument(command.argument, nargs="*" if command.many else "?", help=command.argument_help)
     flags = parser.add_argument_group("options")
     for option in command.options:
         settings: dict[str, Any] = {"metavar": option.metavar, "help": option.help, "dest": option.name}
         if option.repeatable:
             flags.add_argument(*option.flags, action="append", default=[], **settings)
+        elif option.kind is bool:
+            del settings["metavar"]
+            flags.add_argument(*option.flags, action="store_true", **settings)
         else:
             flags.add_argument(
                 *option.flags, type=option.kind, default=option.default, choices=option.choices, **settings

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from verify.core.certificate import Certificate
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
-from verify.core.witness_file import WitnessFile
 from verify.errors import DefectError, Place, VerifyError
 
-Record = Union[Certificate, WitnessFile]
+if TYPE_CHECKING:  # start-up time
+    from verify.core.certificate import Certificate
+    from verify.core.witness_file import WitnessFile
+
+    Record = Union[Certificate, WitnessFile]
+
 EXIT_OK, EXIT_VIOLATED, EXIT_USAGE, EXIT_ERROR, EXIT_UNKNOWN, EXIT_VACUOUS, EXIT_DEFECT = 0, 1, 2, 3, 4, 5, 70
 EXIT_ORDER = (EXIT_DEFECT, EXIT_ERROR, EXIT_VIOLATED, EXIT_VACUOUS, EXIT_UNKNOWN, EXIT_OK)  # worst first
 
@@ -72,6 +75,12 @@ class Result:
         return f"Result({self.name!r}, {self.verdict}{rest}, {self.seconds:.2f} s)"
 
 
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """The worst of several, in the contract's order; 0 for none."""
+    found = set(codes)
+    return next((code for code in EXIT_ORDER if code in found), EXIT_OK)
+
+
 @dataclass(frozen=True)
 class NetworkInfo:
     """Which model bytes a report speaks of."""
@@ -94,8 +103,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """The worst of the results' codes, in the contract's order."""
-        codes = {r.exit_code for r in self.results}
-        return next((c for c in EXIT_ORDER if c in codes), EXIT_OK)
+        return worst_exit_code(r.exit_code for r in self.results)
 
     def __getitem__(self, name: str) -> Result:
         for result in self.results:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from verify.core.budget import Budget
@@ -50,6 +50,21 @@ class Limits:
         return min(
             self.timeout if self.timeout is not None else own if own is not None else DEFAULT_TIMEOUT_S, FOREVER_S
         )
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """What is done about evidence.
+
+    `wanted`: results carry a record of it, and no query is split among processes, since the parts' proofs are not
+    put together.  `known`: payloads of earlier proofs by property, for the search to try first.
+    """
+
+    wanted: bool = False
+    known: Mapping[str, bytes] = field(default_factory=dict)
+
+
+NO_PROOFS = Proofs()
 
 
 def prove_one(

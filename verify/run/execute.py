@@ -17,12 +17,11 @@ from verify.core import child
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.run.crew import Crew
-from verify.run.deciding import Limits, OnProgress, prove_one, undecided
+from verify.run.deciding import NO_PROOFS, Limits, OnProgress, Proofs, prove_one, undecided
 from verify.run.messages import Announced, Crashed, Header, Loaded, Read, Refused
 from verify.run.pool import GRACE_SHARE, OnResult, Pool, Work, by_kill, defect
 from verify.run.process import WorkerProcess
 from verify.run.reading import Outline, Request, Spec, network_infos, read
-from verify.run.recording import NO_PROOFS, Proofs, record_of
 
 START_UP_S = 0.4  # to start Python and import libraries; what goes beyond counts as reading
 LEAST_S = 1e-3
@@ -68,6 +67,8 @@ def in_process(
             prop = spec.properties[place]
             result = prove_one(prop, spec.networks, limits, advance, hint=proofs.known.get(prop.name))
             if proofs.wanted:
+                from verify.run.recording import record_of  # start-up time
+
                 result = replace(result, record=record_of(result, prop, spec))
         except KeyboardInterrupt:
             seconds = time.monotonic() - start

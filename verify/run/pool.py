@@ -24,11 +24,10 @@ from verify.core.verdict import Verdict
 from verify.errors import DefectError
 from verify.run.combine import DECISIVE, combine, settled_share
 from verify.run.crew import Crew
-from verify.run.deciding import PROGRESS_EVERY_S, Limits, OnProgress, undecided
+from verify.run.deciding import NO_PROOFS, PROGRESS_EVERY_S, Limits, OnProgress, Proofs, undecided
 from verify.run.messages import Advanced, Crashed, Load, Settled, Task
 from verify.run.process import WorkerProcess
 from verify.run.reading import Outline
-from verify.run.recording import NO_PROOFS, Proofs
 
 GRACE_S, GRACE_SHARE = 0.25, 0.02  # a worker that has not answered so long after its deadline is killed
 FIX = "please report it with the command, the files and the output of the same call under VERIFY_DEBUG=1"

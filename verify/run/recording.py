@@ -6,36 +6,25 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from verify.core import certificate, query_text, witness_file
 from verify.core.certificate import CLAIMS, Certificate, FileRef, Subject
 from verify.core.property import Property
-from verify.core.report import Record, Report, Result
+from verify.core.report import Report, Result
 from verify.core.version import __version__
 from verify.core.witness_file import VERDICTS, WitnessFile
 from verify.errors import EvidenceError, Place
 from verify.run.reading import FilePath, Spec
 
+if TYPE_CHECKING:
+    from verify.core.report import Record
+
 PRODUCER = {"name": "policyproof", "version": __version__}
 LONGEST_NAME = 60  # characters of a network's or property's name within a file's name
-
-
-@dataclass(frozen=True)
-class Proofs:
-    """What is done about evidence.
-
-    `wanted`: results carry a record of it, and no query is split among processes, since the parts' proofs are not
-    put together.  `known`: payloads of earlier proofs by property, for the search to try first.
-    """
-
-    wanted: bool = False
-    known: Mapping[str, bytes] = field(default_factory=dict)
-
-
-NO_PROOFS = Proofs()
 
 
 def record_of(result: Result, prop: Property, spec: Spec) -> Record | None:
@@ -85,12 +74,11 @@ def encode(record: Record) -> bytes:
 
 
 def write(directory: FilePath, record: Record) -> Path:
-    """Write a record into `directory` (made if need be): the whole file or none.  Raises EvidenceError E503."""
+    """Write a record into `directory`: the whole file or none.  Raises EvidenceError E503."""
     home = Path(directory)
     suffix = "vcert" if isinstance(record, Certificate) else "witness"
     target = home / file_name(record.subject, suffix)
     try:
-        home.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=home)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -108,21 +96,20 @@ def write(directory: FilePath, record: Record) -> Path:
 class Keeper:
     """Writes the evidence of every result as it comes, and passes the result on with the file's path.
 
-    Without a directory nothing is written.  Raises EvidenceError E503 at once when the directory cannot be made.
+    Raises EvidenceError E503, at once when the directory cannot be made.
     """
 
-    def __init__(self, directory: FilePath | None, on_result: Callable[[Result], None]) -> None:
+    def __init__(self, directory: FilePath, on_result: Callable[[Result], None]) -> None:
         self.directory = directory
         self.on_result = on_result
         self.files: dict[str, str] = {}
-        if directory is not None:
-            try:
-                os.makedirs(directory, exist_ok=True)
-            except OSError as problem:
-                raise _unwritable(Path(directory), problem) from None
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as problem:
+            raise _unwritable(Path(directory), problem) from None
 
     def __call__(self, result: Result) -> None:
-        if result.record is not None and self.directory is not None:
+        if result.record is not None:
             self.files[result.name] = str(write(self.directory, result.record))
         self.on_result(self._with_file(result))
 

@@ -54,7 +54,6 @@ class _Worker:
 
     def decide(self, task: Task) -> None:
         from verify.run.deciding import prove_one
-        from verify.run.recording import record_of
         from verify.run.split import narrow, split
 
         assert self.spec is not None
@@ -73,6 +72,8 @@ class _Worker:
             hint=task.hint,
         )
         if task.record:
+            from verify.run.recording import record_of
+
             result = replace(result, record=record_of(result, prop, self.spec))
         self.send(Settled(light(result), by_box=narrow(prop.query)))
 
