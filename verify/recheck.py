@@ -97,24 +97,24 @@ class Checker:
             spec = self._spec(record.subject, Path(file).parent)
             prop = find_property(record.subject, spec)
             compare_files(record.subject, spec)
-            return self._check(record, prop, spec, Outcome(name, record=record, size=size))
+            checked, notes = self.judge(record, prop, spec)
+            return Outcome(name, None, record, checked, size, notes)
         except VerifyError as error:
             error.place = error.place or Place(name)
             return Outcome(name, error, record, size=size)
+
+    def judge(self, record: Record, prop: Property, spec: Spec) -> tuple[Checked | None, tuple[str, ...]]:
+        """Check a record against a property, whatever bytes both are from; notes.  Raises RejectedError, QueryError."""
+        compare_query(record.subject, prop.query)
+        try:
+            if isinstance(record, Certificate):
+                kernel = self.kernel or load_kernel(reference=self.reference)
+                return check_certificate(record, prop.query, kernel), ()
+            check_witness(record, prop.query)
+            return None, replay_witness(record, prop.query, spec)
         except (MemoryError, RecursionError) as problem:
             kind = "memory" if isinstance(problem, MemoryError) else "stack"
-            return Outcome(name, RejectedError("E512", f"checking it takes more {kind} than there is"), record)
-
-    def _check(self, record: Record, prop: Property, spec: Spec, outcome: Outcome) -> Outcome:
-        if isinstance(record, Certificate):
-            compare_query(record.subject, prop.query)
-            kernel = self.kernel or load_kernel(reference=self.reference)
-            checked = check_certificate(record, prop.query, kernel)
-            return Outcome(outcome.file, None, record, checked, outcome.size)
-        compare_query(record.subject, prop.query)
-        check_witness(record, prop.query)
-        notes = replay_witness(record, prop.query, spec)
-        return Outcome(outcome.file, None, record, None, outcome.size, notes)
+            raise RejectedError("E512", f"checking it takes more {kind} than there is") from None
 
     def _spec(self, subject: Subject, home: Path) -> Spec:
         """The spec that the options name, else the one the file does."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from verify.cli import check as check_command
+from verify.cli import ci as ci_command
 from verify.cli import eval as eval_command
 from verify.cli import inspect as inspect_command
 from verify.cli import run as run_command
@@ -16,7 +17,14 @@ from verify.errors import DefectError, UsageError, VerifyError
 EXIT_BROKEN_PIPE = 141  # as a shell reports a process that SIGPIPE ended
 
 COMMANDS = {
-    c.name: c for c in (run_command.COMMAND, check_command.COMMAND, eval_command.COMMAND, inspect_command.COMMAND)
+    command.name: command
+    for command in (
+        run_command.COMMAND,
+        check_command.COMMAND,
+        ci_command.COMMAND,
+        eval_command.COMMAND,
+        inspect_command.COMMAND,
+    )
 }
 
 

@@ -47,6 +47,9 @@ CERTIFICATE = Option(("--certificate",), "DIR", "write the evidence of every dec
 SPEC = Option(("--spec",), "FILE", "the spec, instead of the one that the evidence names")
 REFERENCE = Option(("--reference",), "", "the kernel's plain exact path, not its fast one", kind=bool)
 EXPLAIN = Option(("--explain",), "", "also size and shape of the proof", kind=bool)
+UPDATE = Option(("--update",), "", "write new evidence and remove what is stale", kind=bool)
+JUNIT = Option(("--junit",), "FILE", "write a JUnit XML report")
+SUMMARY = Option(("--summary",), "FILE", "write a summary in Markdown")
 FORMAT = Option(
     ("--format",),
     "text|json",

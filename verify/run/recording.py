@@ -34,11 +34,11 @@ def record_of(result: Result, prop: Property, spec: Spec) -> Record | None:
     """
     verdict = str(result.verdict)
     if verdict in CLAIMS and result.payload is not None:
-        subject = _subject(prop, spec)
+        subject = subject_of(prop, spec)
         return Certificate(subject, verdict, query_text.encode(prop.query), result.payload, dict(result.leaves))
     if verdict in VERDICTS and result.witness is not None:
         inputs, outputs = (tuple(f.name for f in fields) for fields in (prop.query.inputs, prop.query.outputs))
-        return WitnessFile(_subject(prop, spec), verdict, prop.source, inputs, outputs, result.witness)
+        return WitnessFile(subject_of(prop, spec), verdict, prop.source, inputs, outputs, result.witness)
     return None
 
 
@@ -120,7 +120,8 @@ class Keeper:
         return replace(result, certificate=self.files.get(result.name))
 
 
-def _subject(prop: Property, spec: Spec) -> Subject:
+def subject_of(prop: Property, spec: Spec) -> Subject:
+    """What evidence for a property is about; files are named as they were given."""
     networks = {name: spec.networks[name] for name in models_of(prop, spec)}
     return Subject(
         property=prop.name,
