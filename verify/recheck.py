@@ -19,14 +19,13 @@ from verify.core.certificate import LOWERING, MAX_FILE, QUANTIFIERS, Certificate
 from verify.core.evaluate import evaluate
 from verify.core.query import Query, holds, margin
 from verify.core.report import EXIT_ERROR, EXIT_OK, EXIT_VIOLATED
-from verify.core.witness_file import WitnessFile
+from verify.core.witness_file import Record, WitnessFile
 from verify.errors import EvidenceError, Place, RejectedError, UsageError, VerifyError
 from verify.run.reading import Request, Spec, read
 
 if TYPE_CHECKING:
     from verify.core.network import Network
     from verify.core.property import Property
-    from verify.core.report import Record
     from verify.core.verdict import Replay
 
 FilePath = Union[str, "PathLike[str]"]

@@ -21,9 +21,9 @@ from verify import api
 from verify.ci.settings import Target
 from verify.core.certificate import CLAIMS, Certificate
 from verify.core.property import Property
-from verify.core.report import EXIT_DEFECT, EXIT_ERROR, EXIT_OK, EXIT_VIOLATED, Record, Result
+from verify.core.report import EXIT_DEFECT, EXIT_ERROR, EXIT_OK, EXIT_VIOLATED, Result
 from verify.core.verdict import Verdict
-from verify.core.witness_file import VERDICTS
+from verify.core.witness_file import VERDICTS, Record
 from verify.errors import DefectError, RejectedError, VerifyError
 from verify.recheck import Checker, compare_files, decode, read_bytes
 from verify.run.recording import file_name, subject_of, write

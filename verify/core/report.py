@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
 from verify.errors import DefectError, Place, VerifyError
 
 if TYPE_CHECKING:  # start-up time
-    from verify.core.certificate import Certificate
-    from verify.core.witness_file import WitnessFile
-
-    Record = Union[Certificate, WitnessFile]
+    from verify.core.witness_file import Record
 
 EXIT_OK, EXIT_VIOLATED, EXIT_USAGE, EXIT_ERROR, EXIT_UNKNOWN, EXIT_VACUOUS, EXIT_DEFECT = 0, 1, 2, 3, 4, 5, 70
 EXIT_ORDER = (EXIT_DEFECT, EXIT_ERROR, EXIT_VIOLATED, EXIT_VACUOUS, EXIT_UNKNOWN, EXIT_OK)  # worst first

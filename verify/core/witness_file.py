@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Union
 
 from verify.core import canonical_json
 from verify.core.canonical_json import closed, malformed
-from verify.core.certificate import SUBJECT_KEYS, Subject, read_subject, subject_fields
+from verify.core.certificate import SUBJECT_KEYS, Certificate, Subject, read_subject, subject_fields
 from verify.core.rational import parse_rational, rational
 from verify.core.verdict import Replay, Witness
 
@@ -51,6 +51,9 @@ class WitnessFile:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     witness: Witness
+
+
+Record = Union[Certificate, WitnessFile]  # what an evidence file holds
 
 
 def encode(record: WitnessFile) -> bytes:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from verify.core.certificate import Certificate
 from verify.core.report import worst_exit_code
+from verify.core.witness_file import Record
 from verify.recheck import Outcome
 from verify.report.document import Document, error_fields, tool
 from verify.report.terminal import Line, line
-
-if TYPE_CHECKING:
-    from verify.core.report import Record
 
 SCHEMA = "verify/check/1"
 

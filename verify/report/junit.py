@@ -14,10 +14,10 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def junit_xml(cases: Sequence[Case]) -> str:
     """The document.  A failure is a problem with evidence or verdict, an error an input that cannot be used."""
-    root = ElementTree.Element("testsuites", name="verify ci", **_counts(cases))
+    root = ElementTree.Element("testsuites", {"name": "verify ci", **_counts(cases)})
     for spec in dict.fromkeys(case.spec for case in cases):
         own = [case for case in cases if case.spec == spec]
-        suite = ElementTree.SubElement(root, "testsuite", name=_text(spec), **_counts(own))
+        suite = ElementTree.SubElement(root, "testsuite", {"name": _text(spec), **_counts(own)})
         for case in own:
             seconds = f"{case.seconds:.3f}"
             node = ElementTree.SubElement(

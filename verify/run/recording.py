@@ -9,19 +9,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from verify.core import certificate, query_text, witness_file
 from verify.core.certificate import CLAIMS, Certificate, FileRef, Subject
 from verify.core.property import Property
 from verify.core.report import Report, Result
 from verify.core.version import __version__
-from verify.core.witness_file import VERDICTS, WitnessFile
+from verify.core.witness_file import VERDICTS, Record, WitnessFile
 from verify.errors import EvidenceError, Place
 from verify.run.reading import FilePath, Spec
-
-if TYPE_CHECKING:
-    from verify.core.report import Record
 
 PRODUCER = {"name": "policyproof", "version": __version__}
 LONGEST_NAME = 60  # characters of a network's or property's name within a file's name
