@@ -8,6 +8,7 @@ canonical JSON too (verify.core.query_text); the payload is the kernel's.  Nothi
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ MAX_BODY = 128 << 20  # decompressed
 CLAIMS = {"PROVED": "unsat", "NO WITNESS": "unsat", "VACUOUS": "vacuous"}
 QUANTIFIERS = {"PROVED": ("forall",), "NO WITNESS": ("exists",), "VACUOUS": ("forall", "exists")}
 SEMANTICS = ("real",)
+_OTHER_VERSION = re.compile(rb"VCERT [0-9]{1,6}\n")
 HEX = frozenset("0123456789abcdef")
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "rule": str,
@@ -111,7 +113,7 @@ def decode(data: bytes) -> Certificate:
     Raises RejectedError E510 (malformed), EvidenceError E502 (another version or rule set).
     """
     if not data.startswith(MAGIC):
-        if data[:6] == MAGIC[:6]:
+        if _OTHER_VERSION.match(data):
             raise EvidenceError("E502", "another version of the certificate format", fix="use a newer verify")
         raise malformed("not a certificate: it does not begin with VCERT 1")
     header, rest = _prefixed(data[len(MAGIC) :], MAX_HEADER, "the header")

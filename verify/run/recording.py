@@ -16,7 +16,7 @@ from verify.core.property import Property
 from verify.core.report import Report, Result
 from verify.core.version import __version__
 from verify.core.witness_file import VERDICTS, Record, WitnessFile
-from verify.errors import EvidenceError, Place
+from verify.errors import EvidenceError, Place, RejectedError
 from verify.run.reading import FilePath, Spec
 
 PRODUCER = {"name": "policyproof", "version": __version__}
@@ -70,15 +70,23 @@ def encode(record: Record) -> bytes:
 
 
 def write(directory: FilePath, record: Record) -> Path:
-    """Write a record into `directory`: the whole file or none.  Raises EvidenceError E503."""
+    """Write a record into `directory`: the whole file or none.
+
+    Raises EvidenceError E503 (cannot be written), E507 (beyond the limits of what is read back).
+    """
     home = Path(directory)
     suffix = "vcert" if isinstance(record, Certificate) else "witness"
     target = home / file_name(record.subject, suffix)
+    data = encode(relative_to(home, record))
+    try:
+        certificate.decode(data) if suffix == "vcert" else witness_file.decode(data)
+    except RejectedError as problem:
+        raise EvidenceError("E507", f"no evidence is written: {problem.message}", place=Place(str(target))) from None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=home)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(encode(relative_to(home, record)))
+                stream.write(data)
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, target)
         finally:
@@ -99,6 +107,7 @@ class Keeper:
         self.directory = directory
         self.on_result = on_result
         self.files: dict[str, str] = {}
+        self.warnings: dict[str, str] = {}
         try:
             os.makedirs(directory, exist_ok=True)
         except OSError as problem:
@@ -106,14 +115,20 @@ class Keeper:
 
     def __call__(self, result: Result) -> None:
         if result.record is not None:
-            self.files[result.name] = str(write(self.directory, result.record))
+            try:
+                self.files[result.name] = str(write(self.directory, result.record))
+            except EvidenceError as problem:
+                if problem.code != "E507":
+                    raise
+                self.warnings[result.name] = problem.message
         self.on_result(self._with_file(result))
 
     def complete(self, report: Report) -> Report:
         return replace(report, results=tuple(map(self._with_file, report.results)))
 
     def _with_file(self, result: Result) -> Result:
-        return replace(result, certificate=self.files.get(result.name))
+        more = (self.warnings[result.name],) if result.name in self.warnings else ()
+        return replace(result, certificate=self.files.get(result.name), warnings=(*result.warnings, *more))
 
 
 def subject_of(prop: Property, spec: Spec) -> Subject:
