@@ -118,12 +118,13 @@ class Checker:
     def _spec(self, subject: Subject, home: Path) -> Spec:
         """The spec that the options name, else the one the file does."""
         given = self.spec if self.spec is not None else find(subject.spec, home, "--spec FILE")
+        options = dict(self.networks)
+        if "" in options and len(subject.networks) == 1:
+            options = dict.fromkeys(subject.networks, options[""])
         networks = {
-            name: self.networks[name] if name in self.networks else find(ref, home, f"--network {name or ''}=FILE")
+            name: options[name] if name in options else find(ref, home, f"--network {name}{'=' if name else ''}FILE")
             for name, ref in subject.networks.items()
         }
-        if "" in self.networks and len(subject.networks) == 1:
-            networks = dict.fromkeys(networks, self.networks[""])
         if self.params and dict(self.params) != dict(subject.params):
             raise RejectedError("E511", f"made for other params: {_params(subject.params)}")
         key = (given, tuple(networks.items()), tuple(subject.params.items()))
