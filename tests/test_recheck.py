@@ -361,3 +361,13 @@ def test_exact_numbers_of_any_length(keep: Keep) -> None:
         keep(0, lambda r: replace(r, witness=replace(r.witness, x=(x,), outputs=(x,), margin=x - Fraction(1, 2))))
     )
     assert outcome.accepted, outcome.error
+
+
+def test_the_package_kernel_judges(spec: Spec) -> None:
+    """Through the adapter: an empty payload proves nothing, and is a rejection."""
+    pytest.importorskip("verify.kernel")
+    query = spec.properties[1].query
+    for reference in (True, False):
+        with pytest.raises(RejectedError) as error:
+            load_kernel(reference=reference)(query.network, query, b"", "unsat")
+        assert error.value.code == "E512"

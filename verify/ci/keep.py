@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from verify import api
@@ -71,6 +71,7 @@ class Keeper:
     update: bool
     checker: Checker
     on_case: Callable[[Case], None]
+    _names: set[str] = field(default_factory=set)  # that evidence of the properties has or would have
 
     def run(self) -> list[Case]:
         """All cases: properties in the spec's order, then files that are of none."""
@@ -110,6 +111,7 @@ class Keeper:
         start = time.monotonic()
         subject = subject_of(prop, spec)
         names = [file_name(subject, suffix) for suffix in SUFFIXES]
+        self._names.update(names)
         found = [stored[name] for name in names if name in stored]
         if not found:
             old = of_property(stored, prop.name)
@@ -202,7 +204,8 @@ class Keeper:
         pending = {name for name, case in cases.items() if case.how != CHECKED and case.file is None}
         left = []
         for name, old in sorted(stored.items()):
-            if str(old.path) in current or (old.record is not None and old.record.subject.property in pending):
+            waits = name in self._names if old.record is None else old.record.subject.property in pending
+            if waits or str(old.path) in current:
                 continue
             if self.update:
                 with contextlib.suppress(FileNotFoundError):

@@ -129,9 +129,10 @@ class _Reader:
         value = table.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not value > 0:
+        number = 0.0 if isinstance(value, bool) or not isinstance(value, (int, Decimal)) else float(value)
+        if not number > 0:
             raise self.error(f"{key} is not a number above 0")
-        return float(value)
+        return number
 
     def path(self, name: str) -> str:
         return str(Path(self.file).parent / name)

@@ -178,7 +178,7 @@ class _Reading:
                     self._fail("memory")
         if self._header is not None:
             return self._header
-        outlines = self._outlines or (Outline(self.request.stem),)
+        outlines = self._outlines or tuple(map(Outline, self.names or (self.request.stem,)))
         return Header(self.request.path, "", {}, self.request.params, outlines)
 
     def elapsed(self) -> float:
