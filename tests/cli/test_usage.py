@@ -17,7 +17,7 @@ MAIN = "import sys; from verify.cli.main import main; sys.exit(main())"
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        ([], "E011", "run, eval, inspect"),
+        ([], "E011", "run, check, ci, eval, inspect"),
         (["rnu", "a.nnspec"], "E011", "did you mean `verify run`?"),
         (["evaluate"], "E011", "did you mean `verify eval`?"),
         (["a.nnspec"], "E011", "did you mean `verify run a.nnspec`?"),

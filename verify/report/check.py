@@ -9,7 +9,7 @@ from verify.core.report import worst_exit_code
 from verify.core.witness_file import Record
 from verify.recheck import Outcome
 from verify.report.document import Document, error_fields, tool
-from verify.report.terminal import Line, line
+from verify.report.terminal import Line, line, printable
 
 SCHEMA = "verify/check/1"
 
@@ -22,22 +22,23 @@ def check_document(outcomes: Sequence[Outcome]) -> Document:
 def outcome_lines(outcome: Outcome, *, explain: bool) -> list[Line]:
     """One file: accepted or why not, what was checked, what is trusted."""
     record = outcome.record
+    name = "" if record is None else printable(record.subject.property)
     if outcome.error is not None:
         word = "REJECTED" if outcome.exit_code == 1 else "ERROR"
         lines = [line((word.ljust(9), "bold red"), f" {outcome.file}")]
         if record is not None:
-            lines.append(line(f"  claims {record.verdict}  {record.subject.property}"))
-        lines.append(line("  ", ("reason: ", "dim"), f"[{outcome.error.code}] {outcome.error.message}"))
+            lines.append(line(f"  claims {record.verdict}  {name}"))
+        lines.append(line("  ", ("reason: ", "dim"), f"[{outcome.error.code}] {printable(outcome.error.message)}"))
         if outcome.error.fix:
-            lines.append(line("  ", ("help: ", "dim"), outcome.error.fix))
+            lines.append(line("  ", ("help: ", "dim"), printable(outcome.error.fix)))
         return lines
     assert record is not None
     lines = [
         line(("ACCEPTED ", "bold green"), f" {outcome.file}"),
-        line(f"  {record.verdict}  {record.subject.property}  {_basis(outcome)}".rstrip()),
-        *(line("  ", ("checked: ", "dim"), text) for text in checked(record)),
+        line(f"  {record.verdict}  {name}  {_basis(outcome)}".rstrip()),
+        *(line("  ", ("checked: ", "dim"), text) for text in map(printable, checked(record))),
         *(line("  ", ("trusted: ", "dim"), text) for text in trusted(record, outcome)),
-        *(line("  ", ("note: ", "dim"), text) for text in outcome.notes),
+        *(line("  ", ("note: ", "dim"), text) for text in map(printable, outcome.notes)),
     ]
     return lines + (_explanation(outcome, record) if explain else [])
 

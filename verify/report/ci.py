@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from verify.ci.keep import CHECKED, DECIDED, Case
 from verify.core.report import worst_exit_code
-from verify.report.terminal import Line, line
+from verify.report.terminal import Line, line, printable
 
 _HOW = {CHECKED: "stored evidence accepted", DECIDED: "decided again"}
 
@@ -22,9 +22,10 @@ def case_lines(case: Case) -> list[Line]:
 
 def problems(case: Case) -> list[str]:
     """Everything that is wrong."""
-    if case.error is None:
-        return list(case.problems)
-    return [*(case.problems), f"[{case.error.code}] {' '.join(case.error.message.split())}"]
+    found = [*case.problems]
+    if case.error is not None:
+        found.append(f"[{case.error.code}] {' '.join(case.error.message.split())}")
+    return list(map(printable, found))
 
 
 def totals(cases: Sequence[Case]) -> Line:
@@ -32,7 +33,7 @@ def totals(cases: Sequence[Case]) -> Line:
     checked, decided = (sum(case.how == how for case in cases) for how in (CHECKED, DECIDED))
     failed = sum(case.exit_code != 0 for case in cases)
     code = worst_exit_code(case.exit_code for case in cases)
-    text = f"{len(cases)} cases: {checked} from stored evidence, {decided} decided again"
+    text = f"{len(cases)} case{'s' if len(cases) != 1 else ''}: {checked} from stored evidence, {decided} decided again"
     return line(f"{text}; {f'{failed} failed' if failed else 'all is well'} (exit {code})")
 
 
