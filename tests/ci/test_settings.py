@@ -85,3 +85,9 @@ def test_this_repository_keeps_every_example_spec() -> None:
     home = Path(__file__).parents[2]
     kept = {Path(target.spec) for target in read_settings(str(home / "verify.toml"))}
     assert kept == set((home / "specs").glob("*/*.nnspec"))
+
+
+def test_the_documented_settings_are_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ci.md").read_text("utf-8")
+    robust = settings(tmp_path, text.split("```toml\n")[1].split("```")[0])[1]
+    assert robust.params == {"eps": "0.01"} and robust.timeout == 600 and robust.properties == ("stays_upright",)
