@@ -119,6 +119,27 @@ def test_options_name_the_files(keep: Keep, spec: Spec, tmp_path: Path) -> None:
         assert check(file, spec=spec.file, networks={name: model}).accepted
 
 
+def test_networks_that_the_property_does_not_use(write: Write, tmp_path: Path) -> None:
+    file = write(["n(s).y <= 0.5"])
+    file.write_text("network other = onnx() {\n  input x in [0, 1]\n  output y\n}\n" + file.read_text())
+    model = tmp_path / "hat.onnx"
+    (result,) = api.prove_files(file, networks={"other": model}, certificates=tmp_path / "e")
+    evidence = Path(result.certificate or "")
+    unreadable(check(evidence), "E004", "other")
+    assert check(evidence, networks={"other": str(model)}).accepted
+    unreadable(check(evidence, networks={"other": str(model), "third": str(model)}), "E003")
+
+
+def test_from_python(keep: Keep, tmp_path: Path, spec: Spec) -> None:
+    import verify
+
+    file = keep(0)
+    assert verify.check(file).accepted
+    assert not verify.check(tmp_path / "no").accepted
+    elsewhere = file.rename(tmp_path / "x")
+    assert verify.check(elsewhere, spec=spec.file, networks={"n": tmp_path / "hat.onnx"}).accepted
+
+
 def test_params_are_those_of_the_file(write: Write, tmp_path: Path) -> None:
     file = write(["n(s).y <= 2"], before="param eps in [0, 9]")
     file.write_text(file.read_text().replace("<= 2", "<= eps").replace("network", "param eps = 1\nnetwork", 1).replace(

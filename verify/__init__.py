@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from verify.core.version import __version__
 
 if TYPE_CHECKING:
-    from verify.api import Evaluation, Spec, evaluate, load, prove, prove_files, read_spec
+    from verify.api import Evaluation, Spec, check, evaluate, load, prove, prove_files, read_spec
     from verify.core.report import Progress, Report, Result
     from verify.core.verdict import Evidence, Verdict
     from verify.errors import (
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "prove_files", "read_spec"), "verify.api"),
+    **dict.fromkeys(
+        ("Evaluation", "Spec", "check", "evaluate", "load", "prove", "prove_files", "read_spec"), "verify.api"
+    ),
     **dict.fromkeys(("Progress", "Report", "Result"), "verify.core.report"),
     **dict.fromkeys(("Evidence", "Verdict"), "verify.core.verdict"),
     **dict.fromkeys(
@@ -50,6 +52,7 @@ __all__ = [
     "VerifyError",
     "VnnlibError",
     "__version__",
+    "check",
     "evaluate",
     "load",
     "prove",

@@ -6,12 +6,15 @@ spec = verify.read_spec("policy.nnspec")                 # Spec
 report = verify.prove(spec, timeout=10)                  # Report of typed Results
 report["lean_right"].verdict is verify.Verdict.PROVED
 verify.evaluate(spec, {"theta": 0.2, "omega": "1/2"})    # one physical point through the spec
+verify.check("evidence/pi.lean_right.0123abcd.vcert").accepted
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from os import fspath
+from typing import TYPE_CHECKING
 
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
@@ -22,12 +25,16 @@ from verify.run.messages import Header
 from verify.run.process import WorkerProcess
 from verify.run.reading import FilePath, Request, Spec, load, network_infos, read
 
+if TYPE_CHECKING:
+    from verify.recheck import Outcome
+
 __all__ = [
     "CopyAt",
     "Evaluation",
     "Header",
     "PropertyAt",
     "Spec",
+    "check",
     "evaluate",
     "load",
     "network_infos",
@@ -118,6 +125,24 @@ def prove_files(
         return from_files(request, properties, limits, jobs, observers, proofs=proofs, first=first)
 
     return _writing(certificates, on_result, decide)
+
+
+def check(
+    file: FilePath,
+    *,
+    spec: FilePath | None = None,
+    networks: Mapping[str, FilePath] | None = None,
+    params: Mapping[str, str] | None = None,
+    reference: bool = False,
+) -> Outcome:
+    """Check an evidence file again: exact arithmetic, no search, no solver.  Whatever is wrong is in the outcome.
+
+    `spec`, `networks`, `params` replace what the file names; `reference` takes the kernel's plain exact path.
+    """
+    from verify.recheck import Checker  # start-up time
+
+    files = {name: fspath(path) for name, path in (networks or {}).items()}
+    return Checker(None if spec is None else fspath(spec), files, params or {}, reference).check(file)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:

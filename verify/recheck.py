@@ -118,13 +118,12 @@ class Checker:
     def _spec(self, subject: Subject, home: Path) -> Spec:
         """The spec that the options name, else the one the file does."""
         given = self.spec if self.spec is not None else find(subject.spec, home, "--spec FILE")
-        options = dict(self.networks)
-        if "" in options and len(subject.networks) == 1:
-            options = dict.fromkeys(subject.networks, options[""])
-        networks = {
-            name: options[name] if name in options else find(ref, home, f"--network {name}{'=' if name else ''}FILE")
-            for name, ref in subject.networks.items()
-        }
+        networks = dict(self.networks)  # one that the property does not use may have no file in the spec
+        if "" in networks and len(subject.networks) == 1:
+            networks = dict.fromkeys(subject.networks, networks[""])
+        for name, ref in subject.networks.items():
+            if name not in networks:
+                networks[name] = find(ref, home, f"--network {name}{'=' if name else ''}FILE")
         if self.params and dict(self.params) != dict(subject.params):
             raise RejectedError("E511", f"made for other params: {_params(subject.params)}")
         key = (given, tuple(networks.items()), tuple(subject.params.items()))
