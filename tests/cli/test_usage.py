@@ -17,7 +17,7 @@ MAIN = "import sys; from verify.cli.main import main; sys.exit(main())"
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        ([], "E011", "run, check-spec, fmt, eval, inspect, lsp"),
+        ([], "E011", "run, check, ci, check-spec, fmt, eval, inspect, lower, export, verify, supports, lsp"),
         (["rnu", "a.nnspec"], "E011", "did you mean `verify run`?"),
         (["evaluate"], "E011", "did you mean `verify eval`?"),
         (["a.nnspec"], "E011", "did you mean `verify run a.nnspec`?"),

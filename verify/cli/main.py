@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from verify.cli import check as check_command
 from verify.cli import check_spec as check_spec_command
+from verify.cli import ci as ci_command
 from verify.cli import eval as eval_command
 from verify.cli import export as export_command
 from verify.cli import fmt as fmt_command
@@ -25,6 +27,8 @@ COMMANDS = {
     c.name: c
     for c in (
         run_command.COMMAND,
+        check_command.COMMAND,
+        ci_command.COMMAND,
         check_spec_command.COMMAND,
         fmt_command.COMMAND,
         eval_command.COMMAND,
@@ -97,7 +101,9 @@ def _unknown(word: str | None) -> UsageError:
         near = nearest(flag, ["--version", "--name", "--help"])
         fix = f"did you mean {near}? Options of a command come after it ({names})"
         return UsageError("E012", f"no such option: {flag}", fix=fix)
-    if word.endswith(".nnspec"):
+    if word.endswith((".vcert", ".witness")):
+        fix = f"did you mean `verify check {word}`?"
+    elif word.endswith(".nnspec"):
         fix = f"did you mean `verify run {word}`?"
     elif word.endswith(".onnx"):
         fix = f"did you mean `verify inspect {word}`?"
@@ -124,7 +130,7 @@ def _name() -> int:
 def _help() -> int:
     from verify.cli.output import emit_text
 
-    rows = "".join(f"  {f'{c.name} {c.argument}':18}{c.summary}\n" for c in COMMANDS.values())
+    rows = "".join(f"  {f'{c.name} {c.usage}':18}{c.summary}\n" for c in COMMANDS.values())
     emit_text(
         "usage: verify COMMAND …\n\nCan this neural policy ever do that?\n\n"
         f"commands:\n{rows}\n"

@@ -74,8 +74,11 @@ class Decision:
 
     answer: str  # "sat", "unsat", "vacuous" or "unknown"
     x: tuple[Fraction, ...] | None = None
-    evidence: Evidence | None = None
+    evidence: Evidence | None = None  # KERNEL only together with a payload that the kernel accepted
     reason: str | None = None  # for "unknown": timeout, memory or interrupted
     settled: float = 1.0
     notes: tuple[str, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    payload: bytes | None = None  # the proof of "unsat" or "vacuous", for the kernel
+    kernel_mode: str | None = None  # "reference" or "fast": the path of the kernel that accepted the payload
+    leaves: tuple[tuple[str, int], ...] = ()  # of the payload, by the rule that closes them

@@ -69,7 +69,12 @@ class _Worker:
             replace(task.limits, timeout=left),
             self.advance,
             part=parts[task.part],
+            hint=task.hint,
         )
+        if task.record:
+            from verify.run.recording import record_of
+
+            result = replace(result, record=record_of(result, prop, self.spec))
         self.send(Settled(light(result), by_box=narrow(prop.query)))
 
     def advance(self, progress: Progress) -> None:
@@ -85,7 +90,8 @@ def header_of(spec: Spec) -> Header:
 
 
 def light(result: Result) -> Result:
-    """The result without its network and, where there is no witness to describe, without its query."""
+    """The result without its network and payload and, where there is no witness to describe, without its query."""
+    result = replace(result, payload=None)
     if result.query is None or result.witness is None:
         return replace(result, query=None)
     from verify.core.query import TRUE

@@ -24,14 +24,16 @@ def decide(
     seed: int = 0,
     confirm: Callable[[Point], bool] = lambda _: True,
     report: Callable[[str, float, int], None] = lambda _phase, _settled, _open: None,
+    hint: bytes | None = None,
 ) -> Decision:
     """Answer "sat" with an exact point, "unsat", "vacuous" (the assumption itself is contradictory) or "unknown".
 
     `confirm` says whether the float replay reproduces a solution; unconfirmed ones are returned only when nothing
-    better was found.  Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
+    better was found.  `hint` is the payload of an earlier proof of a like query, to be tried first.
+    Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
     Raises QueryError E401, E402.
     """
-    run = Run(query, budget, confirm, report)
+    run = Run(query, budget, confirm, report, hint=hint)
     form = normal_form(query)
     decision = _decide(run, form, seed)
     return _unless_vacuous(run, form, decision) if decision.answer == "unsat" else decision

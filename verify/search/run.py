@@ -26,6 +26,7 @@ class Run:
     subproblems: int = 0
     solver_calls: int = 0
     attack_points: int = 0
+    hint: bytes | None = None  # the payload of an earlier proof of a like query
 
     def accept(self, points: Iterable[Point]) -> Point | None:
         """The first exact solution that the replay confirms; others are kept as fragile, up to a limit."""
