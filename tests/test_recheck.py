@@ -390,5 +390,5 @@ def test_the_package_kernel_judges(spec: Spec) -> None:
     query = spec.properties[1].query
     for reference in (True, False):
         with pytest.raises(RejectedError) as error:
-            load_kernel(reference=reference)(query.network, query, b"", "unsat")
+            load_kernel(reference=reference)(query, b"", "unsat")
         assert error.value.code == "E512"

@@ -24,7 +24,6 @@ from verify.errors import EvidenceError, Place, RejectedError, UsageError, Verif
 from verify.run.reading import Request, Spec, read
 
 if TYPE_CHECKING:
-    from verify.core.network import Network
     from verify.core.property import Property
     from verify.core.verdict import Replay
 
@@ -47,7 +46,7 @@ class Checked(Protocol):
     def mode(self) -> str: ...
 
 
-Kernel = Callable[["Network", Query, bytes, str], Checked]  # network, query, payload, claim; raises RejectedError
+Kernel = Callable[[Query, bytes, str], Checked]  # query, payload, claim; raises RejectedError
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,9 @@ def load_kernel(*, reference: bool) -> Kernel:
         raise EvidenceError("E504", "this installation has no kernel", fix="install the whole of policyproof") from None
     path = module.check if reference else getattr(module, "check_fast", module.check)
 
-    def check(network: Network, query: Query, payload: bytes, claim: str) -> Checked:
+    def check(query: Query, payload: bytes, claim: str) -> Checked:
         try:
-            return cast("Checked", path(network, query, payload, claim))
+            return cast("Checked", path(query, payload, claim))
         except module.Rejected as problem:
             raise RejectedError("E512", str(problem)) from None
 
@@ -217,7 +216,7 @@ def check_certificate(record: Certificate, query: Query, kernel: Kernel) -> Chec
         raise RejectedError("E511", f"{record.verdict} is no verdict on a property with `{query.quantifier}`")
     if query_text.decode(record.query, query.network).digest != query.digest:
         raise RejectedError("E511", "the query it carries is not the one it names")
-    checked = kernel(query.network, query, record.payload, record.claim)
+    checked = kernel(query, record.payload, record.claim)
     if (checked.claim, checked.network_digest) != (record.claim, query.network.digest):
         raise RejectedError("E512", "the kernel accepted another claim than the file's")
     if dict(checked.leaves) != dict(record.leaves):
