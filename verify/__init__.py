@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from verify.core.version import __version__
 
 if TYPE_CHECKING:
-    from verify.api import Evaluation, Spec, evaluate, load, prove, prove_files, read_spec, read_spec_text
+    from verify.api import Evaluation, Spec, check, evaluate, load, prove, prove_files, read_spec, read_spec_text
     from verify.core.report import Progress, Report, Result
     from verify.core.verdict import Evidence, Verdict
     from verify.errors import (
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from verify.spec.builder import Field, SpecBuilder
 
 _HOME = {
-    **dict.fromkeys(("Evaluation", "Spec", "evaluate", "load", "prove", "prove_files"), "verify.api"),
+    **dict.fromkeys(("Evaluation", "Spec", "check", "evaluate", "load", "prove", "prove_files"), "verify.api"),
     **dict.fromkeys(("read_spec", "read_spec_text"), "verify.api"),
     **dict.fromkeys(("Field", "SpecBuilder"), "verify.spec.builder"),
     **dict.fromkeys(("Progress", "Report", "Result"), "verify.core.report"),
@@ -55,6 +55,7 @@ __all__ = [
     "VerifyError",
     "VnnlibError",
     "__version__",
+    "check",
     "evaluate",
     "load",
     "prove",

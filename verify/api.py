@@ -6,6 +6,7 @@ spec = verify.read_spec("policy.nnspec")                 # Spec
 report = verify.prove(spec, timeout=10)                  # Report of typed Results
 report["lean_right"].verdict is verify.Verdict.PROVED
 verify.evaluate(spec, {"theta": 0.2, "omega": "1/2"})    # one physical point through the spec
+verify.check("evidence/pi.lean_right.0123abcd.vcert").accepted
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from os import fspath
+from typing import TYPE_CHECKING
 
+from verify.core.property import Property
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.evaluation import CopyAt, Evaluation, PropertyAt, evaluate_at
-from verify.run.deciding import Limits
-from verify.run.execute import Observers, from_files, in_process, in_workers
+from verify.run.deciding import Limits, Proofs
+from verify.run.execute import Observers, choose, from_files, in_process, in_workers
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
-from verify.run.reading import FilePath, Request, Spec, load, network_infos, read, read_nnspec
+from verify.run.reading import FilePath, Outline, Request, Spec, load, network_infos, read, read_nnspec
 from verify.spec.builder import SpecBuilder
+
+if TYPE_CHECKING:
+    from verify.recheck import Outcome
 
 __all__ = [
     "CopyAt",
@@ -31,6 +38,8 @@ __all__ = [
     "Header",
     "PropertyAt",
     "Spec",
+    "check",
+    "chosen_properties",
     "evaluate",
     "load",
     "network_infos",
@@ -73,6 +82,12 @@ def read_spec_text(
     return replace(found, properties=tuple(replace(p, notes=(*p.notes, *spec.echoes)) for p in found.properties))
 
 
+def chosen_properties(spec: Spec, names: Sequence[str] | None = None) -> tuple[Property, ...]:
+    """The named properties (default all), in the spec's order.  Raises UsageError E002."""
+    places = choose([Outline.of(p) for p in spec.properties], names, spec.file)
+    return tuple(spec.properties[place] for place in places)
+
+
 def prove(
     spec: Spec,
     *,
@@ -81,6 +96,8 @@ def prove(
     memory: float | None = None,
     seed: int = 0,
     jobs: int = 1,
+    certificates: FilePath | None = None,
+    known: Mapping[str, bytes] | None = None,
     on_progress: OnProgress | None = None,
     on_result: OnResult | None = None,
 ) -> Report:
@@ -88,15 +105,22 @@ def prove(
 
     jobs=1 decides in this process; more decide in as many processes, which share `memory`, and split a query when
     fewer properties are left; those limits are enforced by ending processes.
+    certificates: the directory that evidence is written to, a file per decided property (queries are not split then).
+    known: payloads of earlier proofs by property, which the search may try first.
     on_progress is called at most ten times a second; on_result once per property, in the spec's order.
     KeyboardInterrupt passes through, after results for what is finished (and UNKNOWN for what was at work).
     Raises UsageError for an unknown property name, a limit that is not above 0, or jobs below 1.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    observers = Observers(on_progress, on_result or _ignore)
-    if jobs == 1:
-        return in_process(spec, properties, limits, observers)
-    return in_workers(spec, properties, limits, jobs, observers)
+    proofs = Proofs(certificates is not None, known or {})
+
+    def decide(on_result: OnResult) -> Report:
+        observers = Observers(on_progress, on_result)
+        if jobs == 1:
+            return in_process(spec, properties, limits, observers, proofs)
+        return in_workers(spec, properties, limits, jobs, observers, proofs)
+
+    return _writing(certificates, on_result, decide)
 
 
 def prove_files(
@@ -109,20 +133,50 @@ def prove_files(
     memory: float | None = None,
     seed: int = 0,
     jobs: int = 1,
+    certificates: FilePath | None = None,
+    known: Mapping[str, bytes] | None = None,
     on_progress: OnProgress | None = None,
     on_result: OnResult | None = None,
     on_spec: Callable[[Header], None] | None = None,
     first: WorkerProcess | None = None,
+    standard: bool = False,
+    strict_types: bool = False,
 ) -> Report:
     """As prove(read_spec(…)), with everything in worker processes: nothing can hang, crash or fill this one.
 
     `timeout` bounds reading too: the time of reading counts for every property.  Results carry no network.
     on_spec is called when the spec is there; `first` is a worker that has been started already.
+    `standard` reads `path` as VNN-LIB whatever its name; `strict_types` refuses tensors of a float type, since what is
+    decided is the network over the real numbers.
     Raises what both raise, and DefectError.
     """
     limits = _limits(timeout, memory, seed, jobs)
-    observers = Observers(on_progress, on_result or _ignore, on_spec or _ignore)
-    return from_files(Request.of(path, networks, params), properties, limits, jobs, observers, first=first)
+    proofs = Proofs(certificates is not None, known or {})
+    request = replace(Request.of(path, networks, params), standard=standard, strict_types=strict_types)
+
+    def decide(on_result: OnResult) -> Report:
+        observers = Observers(on_progress, on_result, on_spec or _ignore)
+        return from_files(request, properties, limits, jobs, observers, proofs=proofs, first=first)
+
+    return _writing(certificates, on_result, decide)
+
+
+def check(
+    file: FilePath,
+    *,
+    spec: FilePath | None = None,
+    networks: Mapping[str, FilePath] | None = None,
+    params: Mapping[str, str] | None = None,
+    reference: bool = False,
+) -> Outcome:
+    """Check an evidence file again: exact arithmetic, no search, no solver.  Whatever is wrong is in the outcome.
+
+    `spec`, `networks`, `params` replace what the file names; `reference` takes the kernel's plain exact path.
+    """
+    from verify.recheck import Checker  # start-up time
+
+    files = {name: fspath(path) for name, path in (networks or {}).items()}
+    return Checker(None if spec is None else fspath(spec), files, params or {}, reference).check(file)
 
 
 def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:
@@ -131,6 +185,16 @@ def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -
     limits = Limits(timeout, memory, seed)
     limits.check()
     return limits
+
+
+def _writing(directory: FilePath | None, on_result: OnResult | None, decide: Callable[[OnResult], Report]) -> Report:
+    """What `decide` reports, with the evidence of its results written to `directory`, if one is named."""
+    if directory is None:
+        return decide(on_result or _ignore)
+    from verify.run.recording import Keeper  # start-up time
+
+    keeper = Keeper(directory, on_result or _ignore)
+    return keeper.complete(decide(keeper))
 
 
 def _ignore(_: object) -> None:

@@ -5,8 +5,10 @@
     ├── InputError              a file cannot be read or is not supported      exit 3
     │   ├── ModelError          the ONNX model                                          E1xx
     │   ├── SpecError           the .nnspec file                                        E3xx
-    │   └── VnnlibError         the VNN-LIB file                                        E2xx
+    │   ├── VnnlibError         the VNN-LIB file                                        E2xx
+    │   └── EvidenceError       an evidence file, or the settings of `verify ci`        E50x
     ├── QueryError              a well-formed spec whose query is not decidable here    E4xx (exit 3)
+    ├── RejectedError           evidence that does not show what it claims      exit 1   E51x
     └── DefectError             a bug of this program, or a process of it that crashed exit 70  E9xx
 
 A timeout is a verdict, not an exception.  `assert` states what only a bug can break.
@@ -97,6 +99,14 @@ class SpecError(InputError):
 
 class VnnlibError(InputError):
     """The VNN-LIB file does not parse or is outside what is supported."""
+
+
+class EvidenceError(InputError):
+    """An evidence file or verify.toml cannot be read, or is of a kind that is not supported."""
+
+
+class RejectedError(VerifyError):
+    """A certificate or witness file that does not show what it claims: exit code 1."""
 
 
 class QueryError(InputError):

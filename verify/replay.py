@@ -52,20 +52,23 @@ class _Feed:
 class Replayer:
     """One model in ONNX Runtime: one thread, batch axis 1, warnings silenced.
 
+    `hidden` names inner tensors that are returned after the model's outputs.
+
     Raises ModelError (E120) when the runtime refuses the model even after its declared types are repaired in
     memory; the caller may turn that into a note.
     """
 
-    def __init__(self, path: FilePath) -> None:
+    def __init__(self, path: FilePath, hidden: Sequence[str] = ()) -> None:
         from verify.importer.repair import runtime_model
 
-        model = runtime_model(read_model(path))
+        model = runtime_model(read_model(path), hidden)
         self._session = _session(model)
         self._feeds = tuple(
             _Feed(port.name, port.shape, "float64" if info.type == "tensor(double)" else "float32")
             for port, info in zip(model.inputs, self._session.get_inputs(), strict=True)
         )
-        self._outputs = [info.name for info in self._session.get_outputs()]
+        own = [info.name for info in self._session.get_outputs()]
+        self._outputs = own[: len(own) - model.added] + list(hidden)
 
     @property
     def element_types(self) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class Confirmation:
 
         session = self._sessions.get(copy.model)
         if session is None:
-            session = self._sessions[copy.model] = Replayer(self.models[copy.model].file)
+            model = self.models[copy.model]
+            session = self._sessions[copy.model] = Replayer(model.file, model.hidden)
         assert isinstance(session, Replayer)
         self.runtime = session.runtime
         fed = session.round_inputs([affine(x) for affine in copy.raw_inputs])
@@ -64,7 +65,7 @@ class Confirmation:
         y = [Fraction(v) for v in outputs]
         rounded = self._rounded_variables(x, copies)
         claim = conjunction([self.query.assumption, self.query.violation])
-        agrees = _holds(claim, lambda row: row.holds(rounded, y) if row.outputs else row.holds(x, ()))
+        agrees = _holds(claim, lambda row: _replayed(row, rounded, y) if row.outputs else row.holds(x, ()))
         inside = _holds(claim, lambda row: True if row.outputs else row.holds(rounded, ()))
         return Replay(self.runtime, inputs, outputs, agrees=agrees, left_region=not inside)
 
@@ -83,6 +84,11 @@ def build_witness(query: Query, x: Point, confirmation: Confirmation) -> Witness
     """The exact outputs and margin at x, with its replay."""
     y = evaluate(query.network, x)
     return Witness(x, y, margin(query.violation, x, y), confirmation.replay(x))
+
+
+def _replayed(row: Row, x: Point, y: Sequence[Fraction]) -> bool:
+    """Whether a row holds on what the runtime returned; what decides a jump is inside of it, and it has decided."""
+    return row.outputs[-1][0] >= len(y) or row.holds(x, y)
 
 
 def _holds(formula: Formula, row_holds: Callable[[Row], bool]) -> bool:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench import cactus, growth, peers, profile, run, tables
+from bench import cactus, growth, independent, peers, profile, run, tables
 from bench.corpus import Instance, evenly, read_corpus
 from bench.process import Outcome, run_process
 
@@ -251,3 +251,19 @@ def test_growth_draws_and_reports(tmp_path, monkeypatch):
 def _random_layers(inputs, relus, random):
     shapes = [(relus // 2, inputs), (relus // 2, relus // 2), (1, relus // 2)]
     return [(random.normal(size=s).astype(np.float32), np.zeros(s[0], np.float32)) for s in shapes]
+
+
+def test_independent_readers_agree_on_a_corpus(corpus, capsys):
+    assert independent.main([str(corpus)]) == 0
+    assert "tiny: 1 of 1 equal\nother: 1 of 1 equal\n" in capsys.readouterr().out
+
+
+def test_independent_readers_that_refuse_or_differ_are_told(corpus, capsys, monkeypatch):
+    (corpus / "high.vnnlib").write_text("(declare-const X_0 Real)(declare-const Y_0 Real)(assert (not (<= Y_0 1)))")
+    assert independent.main([str(corpus), "--family", "tiny", "--every"]) == 0
+    out = capsys.readouterr().out
+    assert "net__high: refused (condition 'not' is not supported)" in out and "other" not in out.split("networks:")[0]
+    read = independent.read_query
+    monkeypatch.setattr(independent, "read_query", lambda text, network: read(text.replace("0.5", "0.7"), network))
+    assert independent.main([str(corpus)]) == 1
+    assert "    net2__low: DIFFERENT\n" in capsys.readouterr().out

@@ -50,7 +50,8 @@ def raising(monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> None:
 def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = proving(monkeypatch, results()["proved_bounds"])
     words = "run a.nnspec --network pi=x.onnx --network y=z.onnx -p eps=1/2 --param d=3 -k one --property two"
-    assert main([*words.split(), "--timeout", "2.5", "--memory=100", "--seed", "7", "--jobs", "3"]) == 0
+    more = ["--timeout", "2.5", "--memory=100", "--seed", "7", "--jobs", "3", "--certificate", "d"]
+    assert main([*words.split(), *more]) == 0
     del seen["on_progress"], seen["first"]
     assert seen == {
         "path": "a.nnspec",
@@ -61,6 +62,7 @@ def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         "memory": 100.0,
         "seed": 7,
         "jobs": 3,
+        "certificates": "d",
     }
 
 

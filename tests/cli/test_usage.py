@@ -17,7 +17,7 @@ MAIN = "import sys; from verify.cli.main import main; sys.exit(main())"
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        ([], "E011", "run, check-spec, fmt, eval, inspect, lsp"),
+        ([], "E011", "run, check, ci, check-spec, fmt, eval, inspect, lower, export, verify, supports, lsp"),
         (["rnu", "a.nnspec"], "E011", "did you mean `verify run`?"),
         (["evaluate"], "E011", "did you mean `verify eval`?"),
         (["a.nnspec"], "E011", "did you mean `verify run a.nnspec`?"),
@@ -60,7 +60,7 @@ def test_wrong_usage(words: list[str], code: str, hint: str, capsys: pytest.Capt
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"policyproof {__version__}\n"
+    assert capsys.readouterr().out == f"{__version__}\n"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["eval", "-h"], ["inspect", "--help"]])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.report.numbers import equation, exact, float_text, percent, rational, shown
+from verify.core.rational import rational
+from verify.report.numbers import equation, exact, float_text, percent, shown
 
 
 @pytest.mark.parametrize(

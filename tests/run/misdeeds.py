@@ -50,6 +50,13 @@ def proved(_query: Query, _budget: Budget, _report: Report) -> Decision:
     return Decision("unsat", evidence=Evidence.BOUNDS)
 
 
+def certified(_query: Query, _budget: Budget, _report: Report) -> Decision:
+    """With a proof that the stub kernel of tests.evidence accepts."""
+    return Decision(
+        "unsat", evidence=Evidence.KERNEL, payload=b"proof", kernel_mode="reference", leaves=(("stub", 3),)
+    )
+
+
 def slow(_query: Query, _budget: Budget, _report: Report) -> Decision:
     time.sleep(0.5)
     return Decision("unsat", evidence=Evidence.SOLVER)

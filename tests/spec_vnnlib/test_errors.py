@@ -21,8 +21,8 @@ NETWORK = Network((Port("x", (1, 2), 0),), (Port("x", (1, 2), 0),), ())
 HEADER = "(declare-const X_0 Real)\n(declare-const X_1 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n"
 
 
-def cases() -> list[tuple[str, str, str]]:
-    parts = re.split(r"^=== (.*)\n", GOLDEN.read_text(encoding="utf-8"), flags=re.M)
+def cases(file: Path = GOLDEN) -> list[tuple[str, str, str]]:
+    parts = re.split(r"^=== (.*)\n", file.read_text(encoding="utf-8"), flags=re.M)
     halves = [(n, body.partition("\n---\n")) for n, body in zip(parts[1::2], parts[2::2], strict=True)]
     return [(n, source, expected.rstrip("\n")) for n, (source, _, expected) in halves]
 

@@ -55,8 +55,10 @@ def value_of(e: list | str, values: dict[str, Fraction]):
             return all(a < b for a, b in pairs)
         case ">":
             return all(a > b for a, b in pairs)
-        case "=":
+        case "=" | "==":
             return all(a == b for a, b in pairs)
+        case "!=":
+            return all(a != b for a, b in pairs)
         case "+":
             return sum(args)
         case "-":

@@ -64,6 +64,7 @@ def execute(request: Request, first: WorkerProcess | None) -> int:
                 memory=request.memory,
                 seed=request.seed,
                 jobs=request.jobs,
+                certificates=request.certificates,
                 on_progress=observer.on_progress,
                 on_result=observer.on_result,
                 on_spec=observer.on_spec,

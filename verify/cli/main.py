@@ -6,12 +6,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+from verify.cli import check as check_command
 from verify.cli import check_spec as check_spec_command
+from verify.cli import ci as ci_command
 from verify.cli import eval as eval_command
+from verify.cli import export as export_command
 from verify.cli import fmt as fmt_command
 from verify.cli import inspect as inspect_command
+from verify.cli import lower as lower_command
 from verify.cli import lsp as lsp_command
 from verify.cli import run as run_command
+from verify.cli import standard as standard_command
+from verify.cli import supports as supports_command
 from verify.cli.options import nearest
 from verify.errors import DefectError, UsageError, VerifyError
 
@@ -21,13 +27,20 @@ COMMANDS = {
     c.name: c
     for c in (
         run_command.COMMAND,
+        check_command.COMMAND,
+        ci_command.COMMAND,
         check_spec_command.COMMAND,
         fmt_command.COMMAND,
         eval_command.COMMAND,
         inspect_command.COMMAND,
+        lower_command.COMMAND,
+        export_command.COMMAND,
+        standard_command.COMMAND,
+        supports_command.COMMAND,
         lsp_command.COMMAND,
     )
 }
+QUERY_SUFFIXES = (".vnnlib", ".vnnlib.gz", ".txt")  # alone they mean `verify verify`, as VNN-LIB's callers expect
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +74,12 @@ def _dispatch(words: list[str]) -> int:
     first, rest = (words[0] if words else None), words[1:]
     if first in ("--version", "-V"):
         return _version()
+    if first == "--name":
+        return _name()
     if first in ("--help", "-h"):
         return _help()
+    if first is not None and first.endswith(QUERY_SUFFIXES):
+        first, rest = standard_command.COMMAND.name, words
     if first in COMMANDS:
         command = COMMANDS[first]
         if "--help" in rest or "-h" in rest:
@@ -81,9 +98,12 @@ def _unknown(word: str | None) -> UsageError:
         return UsageError("E011", "no command is given", fix=f"one of {names}; `verify --help` explains them")
     if word.startswith("-"):
         flag = word.split("=", 1)[0]
-        fix = f"did you mean {nearest(flag, ['--version', '--help'])}? Options of a command come after it ({names})"
+        near = nearest(flag, ["--version", "--name", "--help"])
+        fix = f"did you mean {near}? Options of a command come after it ({names})"
         return UsageError("E012", f"no such option: {flag}", fix=fix)
-    if word.endswith((".nnspec", ".vnnlib", ".vnnlib.gz")):
+    if word.endswith((".vcert", ".witness")):
+        fix = f"did you mean `verify check {word}`?"
+    elif word.endswith(".nnspec"):
         fix = f"did you mean `verify run {word}`?"
     elif word.endswith(".onnx"):
         fix = f"did you mean `verify inspect {word}`?"
@@ -96,18 +116,26 @@ def _version() -> int:
     from verify import __version__
     from verify.cli.output import emit_text
 
-    emit_text(f"policyproof {__version__}\n")
+    emit_text(f"{__version__}\n")
+    return 0
+
+
+def _name() -> int:
+    from verify.cli.output import emit_text
+
+    emit_text("policyproof\n")
     return 0
 
 
 def _help() -> int:
     from verify.cli.output import emit_text
 
-    rows = "".join(f"  {f'{c.name} {c.argument}':18}{c.summary}\n" for c in COMMANDS.values())
+    rows = "".join(f"  {f'{c.name} {c.usage}':18}{c.summary}\n" for c in COMMANDS.values())
     emit_text(
         "usage: verify COMMAND …\n\nCan this neural policy ever do that?\n\n"
         f"commands:\n{rows}\n"
-        "options:\n  --version       show the version\n  --help          show this help; also after a command\n"
+        "options:\n  --version       show the version\n  --name          show the name\n"
+        "  --help          show this help; also after a command\n"
     )
     return 0
 

@@ -43,6 +43,13 @@ TIMEOUT = Option(
 MEMORY = Option(("--memory",), "MB", "limit of resident memory, of all processes together", kind=float)
 JOBS = Option(("--jobs",), "N", "processes; more than there are properties split queries", kind=int, default=1)
 SEED = Option(("--seed",), "N", "randomness; no seed contradicts another's verdict", kind=int, default=0)
+CERTIFICATE = Option(("--certificate",), "DIR", "write the evidence of every decided property to this directory")
+SPEC = Option(("--spec",), "FILE", "the spec, instead of the one that the evidence names")
+REFERENCE = Option(("--reference",), "", "the kernel's plain exact path, not its fast one", kind=bool)
+EXPLAIN = Option(("--explain",), "", "also size and shape of the proof", kind=bool)
+UPDATE = Option(("--update",), "", "write new evidence and remove what is stale", kind=bool)
+JUNIT = Option(("--junit",), "FILE", "write a JUnit XML report")
+SUMMARY = Option(("--summary",), "FILE", "write a summary in Markdown")
 FORMAT = Option(
     ("--format",),
     "text|json",
@@ -56,7 +63,7 @@ CHECK = Option(("--check",), "", "change nothing; exit 1 if a file is not in can
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its argument, its options, and `prepare`, which checks a call and returns what runs it."""
+    """One command: its argument ("" for none), its options, and `prepare`: checks a call, returns what runs it."""
 
     name: str
     argument: str  # "" for none
@@ -67,6 +74,13 @@ class Command:
     options: tuple[Option, ...]
     prepare: Callable[[argparse.Namespace], Callable[[], int]]
     many: bool = False  # takes one argument or more, as a list
+    optional: bool = False  # the argument may be left out
+
+    @property
+    def usage(self) -> str:
+        """The argument as usage lines show it."""
+        text = f"{self.argument}…" if self.many else self.argument
+        return f"[{text}]" if self.optional else text
 
     def help(self) -> str:
         return _parser(self).format_help()
@@ -84,7 +98,7 @@ class Command:
                 )
         if unknown:
             raise UsageError("E013", f"unexpected argument: {unknown[0]}", fix=_hint(self.name))
-        if self.argument and not getattr(values, self.argument):
+        if self.argument and not self.optional and not getattr(values, self.argument):
             raise UsageError("E013", f"{self.argument} is missing", fix=_hint(self.name))
         return values
 
@@ -95,10 +109,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: Command) -> _Parser:
-    argument = command.argument + "…" * command.many
     parser = _Parser(
         prog=f"verify {command.name}",
-        usage=" ".join(w for w in ("verify", command.name, argument, "[options]") if w),
+        usage=" ".join(w for w in ("verify", command.name, command.usage, "[options]") if w),
         description=command.description,
         epilog=command.epilog,
         allow_abbrev=False,

@@ -68,3 +68,12 @@ def explain_failure(error: VerifyError, document: Mapping[str, Any] | None) -> i
     if document is not None:
         emit_document({**document, "error": error_fields(error)})
     return EXIT_ERROR
+
+
+def write_file(file: str, text: str) -> None:
+    """Write a report.  Raises InputError E015."""
+    try:
+        with open(file, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except (OSError, ValueError) as problem:
+        raise InputError("E015", f"{file} cannot be written: {problem}", fix="name another file") from None

@@ -23,6 +23,7 @@ class Request:
     memory: float | None
     seed: int
     jobs: int
+    certificates: str | None
     json: bool
     given_networks: tuple[str, ...]
     given_params: tuple[str, ...]
@@ -43,6 +44,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
         memory=values.memory,
         seed=values.seed,
         jobs=values.jobs,
+        certificates=values.certificate,
         json=values.format == "json",
         given_networks=tuple(values.network),
         given_params=tuple(values.param),
@@ -83,6 +85,7 @@ COMMAND = Command(
         options.MEMORY,
         options.JOBS,
         options.SEED,
+        options.CERTIFICATE,
         options.FORMAT,
     ),
     prepare=prepare,

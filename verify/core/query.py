@@ -7,12 +7,17 @@ pushes it into the rows, where strict and non-strict swap exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal, Union
 
 from verify.core.network import Network
+
+DIGEST_HEADER = b"verify/query/1\n"
+UNICODE = ("utf-8", "surrogatepass")
 
 Coefficients = tuple[tuple[int, Fraction], ...]  # ascending indices, no zeros
 
@@ -134,6 +139,21 @@ def mentions_outputs(formula: Formula) -> bool:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """What a query over a network with choices must assume.
+
+    An operator that jumps takes one of finitely many values; which one is a further input of its network, a choice.
+    The choices are the last input, what decides them is the last output when there are `guards`.  For every point
+    exactly one value of the choices satisfies `formula`, which is over the network's inputs and outputs; with it the
+    network computes what the model does.  `names` says which element of which operator each choice is.
+    """
+
+    formula: Formula
+    names: tuple[str, ...]
+    guards: int
+
+
+@dataclass(frozen=True)
 class Field:
     """A named scalar as the spec's author sees it: physical = scale * raw + offset, `scale` non-zero."""
 
@@ -194,6 +214,31 @@ class Query:
         if len(self.inputs) != self.network.input_size or len(self.outputs) != self.network.output_size:
             raise ValueError("one field per variable and per output")
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything the query says: quantifier, network (its digest), fields, formulas, copies.
+
+        Injective: queries that differ in any of these, the order of rows included, have different encodings.
+        """
+        hasher = hashlib.sha256(DIGEST_HEADER)
+        hasher.update(f"{_text(self.quantifier)}n{self.network.digest};".encode())
+        for fields in (self.inputs, self.outputs):
+            hasher.update(f"F{len(fields)};".encode())
+            for field in fields:
+                unit = "-" if field.unit is None else _text(field.unit)
+                text = f"{_text(field.name)}{unit}{_number(field.scale)}{_number(field.offset)}"
+                hasher.update(text.encode(*UNICODE))
+        for formula in (self.assumption, self.violation):
+            for part in _encoded(formula):
+                hasher.update(part.encode())
+        hasher.update(f"C{len(self.copies)};".encode())
+        for copy in self.copies:
+            text = f"{_text(copy.label)}{_text(copy.model)}{copy.first_output:x};{len(copy.raw_inputs):x};"
+            hasher.update(text.encode(*UNICODE))
+            for affine in copy.raw_inputs:
+                hasher.update(f"{_terms(affine.coefficients)}{_number(affine.constant)}".encode())
+        return hasher.hexdigest()
+
 
 def identity_copy(label: str, model: str, input_size: int) -> Copy:
     """The copy of a query that searches one model in its raw inputs."""
@@ -202,3 +247,29 @@ def identity_copy(label: str, model: str, input_size: int) -> Copy:
 
 def _coefficients(mapping: Mapping[int, Fraction | int]) -> Coefficients:
     return tuple((i, Fraction(mapping[i])) for i in sorted(mapping) if mapping[i])
+
+
+def _text(text: str) -> str:
+    return f"s{len(text):x}:{text}"
+
+
+def _number(value: Fraction) -> str:
+    """In hexadecimal, which has no limit of digits."""
+    return f"{value.numerator:x}/{value.denominator:x};"
+
+
+def _terms(coefficients: Coefficients) -> str:
+    return f"{len(coefficients):x}:" + "".join(f"{i:x}*{_number(c)}" for i, c in coefficients)
+
+
+def _encoded(formula: Formula) -> Iterator[str]:
+    """The formula in prefix order, connectives with their number of children."""
+    stack = [formula]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Row):
+            sign = "<" if top.strict else "="
+            yield f"R{sign}{_terms(top.inputs)}{_terms(top.outputs)}{_number(top.bound)}"
+        else:
+            yield f"{'A' if isinstance(top, And) else 'O'}{len(top.children):x};"
+            stack.extend(reversed(top.children))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
 from verify.errors import DefectError, Place, VerifyError
+
+if TYPE_CHECKING:  # start-up time
+    from verify.core.witness_file import Record
 
 EXIT_OK, EXIT_VIOLATED, EXIT_USAGE, EXIT_ERROR, EXIT_UNKNOWN, EXIT_VACUOUS, EXIT_DEFECT = 0, 1, 2, 3, 4, 5, 70
 EXIT_ORDER = (EXIT_DEFECT, EXIT_ERROR, EXIT_VIOLATED, EXIT_VACUOUS, EXIT_UNKNOWN, EXIT_OK)  # worst first
@@ -44,6 +48,11 @@ class Result:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    payload: bytes | None = None  # the proof, for the kernel
+    kernel_mode: str | None = None  # "reference" or "fast": the path of the kernel that accepted the payload
+    leaves: tuple[tuple[str, int], ...] = ()  # of the payload, by the rule that closes them
+    record: Record | None = None  # the evidence as a file would hold it, where it was asked for
+    certificate: str | None = None  # the file that the evidence was written to
 
     @property
     def exit_code(self) -> int:
@@ -61,6 +70,12 @@ class Result:
         rest = f", reason={self.reason!r}" if self.reason else ""
         rest += f", evidence={str(self.evidence)!r}" if self.evidence else ""
         return f"Result({self.name!r}, {self.verdict}{rest}, {self.seconds:.2f} s)"
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """The worst of several, in the contract's order; 0 for none."""
+    found = set(codes)
+    return next((code for code in EXIT_ORDER if code in found), EXIT_OK)
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """The worst of the results' codes, in the contract's order."""
-        codes = {r.exit_code for r in self.results}
-        return next((c for c in EXIT_ORDER if c in codes), EXIT_OK)
+        return worst_exit_code(r.exit_code for r in self.results)
 
     def __getitem__(self, name: str) -> Result:
         for result in self.results:

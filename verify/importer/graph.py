@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verify.errors import ModelError
 from verify.importer.arithmetic import Array, Ints, add_at, exact, float_add_at, fractions, product
+
+if TYPE_CHECKING:
+    from verify.importer.choices import Choices
 
 ZERO = -1
 MISSING = np.iinfo(np.int64).min  # a pooling window's element outside the tensor
@@ -62,6 +65,7 @@ class Node:
     opset: int
     attributes: Mapping[str, Any]
     outputs: int  # outputs asked for
+    kinds: tuple[str, ...] = ()  # of its inputs: float, bool, int8 … int64; filled in where choices are allowed
 
     def ints(self, name: str, default: Sequence[int]) -> list[int]:
         return [int(v) for v in self.attributes.get(name, default)]
@@ -106,9 +110,13 @@ def constant(node: Node, value: Value | None, what: str) -> Array:
 
 
 class Builder:
-    """Numbers elements and collects blocks, in topological order."""
+    """Numbers elements and collects blocks, in topological order.
 
-    def __init__(self, input_sizes: Sequence[int]) -> None:
+    With `choices` operators may jump; the choices' elements are the last of the inputs.
+    """
+
+    def __init__(self, input_sizes: Sequence[int], choices: Choices | None = None) -> None:
+        self.choices = choices
         self.input_sizes = tuple(input_sizes)
         self.blocks: list[Rows] = []
         self.notes: list[str] = []

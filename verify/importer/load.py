@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
 
 from verify.core.network import Network, Port
+from verify.core.query import Selection
 from verify.errors import ModelError
+from verify.importer import discontinuous
 from verify.importer.arithmetic import Array, Ints
 from verify.importer.assemble import Output, assemble
+from verify.importer.choices import MAX_CHOICES, Choices, Interval
+from verify.importer.discontinuous import JUMPS
 from verify.importer.fold import constant_node, fold
 from verify.importer.graph import Builder, Node, Tensor, UnsupportedError, Value, malformed
 from verify.importer.model import Model
 from verify.importer.operators import MOVES, OPERATORS, RANDOM, UNBOUNDED, rewrite_for
 from verify.importer.read import FilePath, ModelFile, read_model, to_array
-from verify.importer.wiring import Wiring, node_name, read_wiring
+from verify.importer.wiring import Wiring, node_name, node_output, read_wiring
+
+Box = Callable[[Sequence[Port]], Sequence[Interval]]  # exact bounds of every element of the inputs; may raise
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,35 @@ class Lowered:
     inputs: tuple[Port, ...]
     network: Network | None
     unsupported: tuple[Unsupported, ...]
+    selection: Selection | None = None
 
 
-def load(path: FilePath, *, outputs: Sequence[str] | None = None) -> Model:
+def load(
+    path: FilePath, *, outputs: Sequence[str] | None = None, hidden: Sequence[str] = (), box: Box | None = None
+) -> Model:
     """Import an ONNX model (.onnx or .onnx.gz) exactly, over the reals.
 
-    `outputs` names the output tensors to keep (default all).  A leading dynamic axis is fixed to 1.
+    `outputs` names the output tensors to keep (default all), `hidden` further tensors or nodes that become outputs.
+    With `box`, which gives the bounds of all inputs that will be asked for, operators may jump (see `choices`).
+    A leading dynamic axis is fixed to 1.
     Guarantee: the network is the stored floats' exact rational function; declared roundings are in its notes.
     Raises: ModelError, for every unsupported node at once.
     """
     source = read_model(path)
-    lowered = lower(source, outputs=outputs)
+    names = tuple(_hidden_name(source, name) for name in hidden)
+    lowered = lower(source, outputs=outputs, hidden=names, box=box)
     if lowered.network is None:
         raise unsupported_error(source.name, lowered.unsupported)
-    return Model(source.name, source.sha256, lowered.network)
+    return Model(source.name, source.sha256, lowered.network, names, lowered.selection)
+
+
+def _hidden_name(source: ModelFile, name: str) -> str:
+    found = node_output(source, name)
+    if found is None:
+        known = [o for node in source.proto.graph.node for o in node.output if o]
+        fix = f"name an output of a node: {', '.join(known[:12])}{', …' if len(known) > 12 else ''}"
+        raise ModelError("E122", f"{source.name}: no hidden node {name!r}", fix=fix)
+    return found
 
 
 def unsupported_error(file: str, nodes: Sequence[Unsupported]) -> ModelError:
@@ -71,29 +92,50 @@ def unsupported_error(file: str, nodes: Sequence[Unsupported]) -> ModelError:
     return ModelError("E105", "\n".join(lines), fix=fix)
 
 
-def lower(source: ModelFile, *, outputs: Sequence[str] | None = None) -> Lowered:
+def lower(
+    source: ModelFile, *, outputs: Sequence[str] | None = None, hidden: Sequence[str] = (), box: Box | None = None
+) -> Lowered:
     """Lower a parsed model; unsupported nodes are collected, not raised.  Raises ModelError for malformed ones."""
-    wiring = read_wiring(source, outputs)
+    wiring = read_wiring(source, outputs, hidden=hidden, integers=box is not None)
     try:
-        work = _Import(source, wiring)
-        for index in wiring.order:
-            work.run(index)
+        choices: Choices | None = None
+        if box is not None and any(source.proto.graph.node[i].op_type in JUMPS for i in wiring.order):
+            choices = Choices(box(wiring.inputs), MAX_CHOICES)
+        work = _Import(source, wiring, choices).run_all()
+        if choices is not None and not work.unsupported:  # how many choices there are is known now
+            choices = Choices(choices.box, len(choices.names))
+            work = _Import(source, wiring, choices).run_all()
         if work.unsupported:
             return Lowered(source, wiring.inputs, None, tuple(work.unsupported))
-        ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in wiring.outputs]
-        return Lowered(source, wiring.inputs, assemble(wiring.inputs, ends, work.build), ())
+        return _assembled(work, choices)
     except MemoryError:
         message = f"{source.name}: the model is too large for this machine's memory"
         raise ModelError("E115", message, fix="use a smaller model") from None
 
 
+def _assembled(work: _Import, choices: Choices | None) -> Lowered:
+    """The network; its last input and output are the choices and their guards, where there are any."""
+    inputs, names = work.wiring.inputs, work.wiring.outputs
+    ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in names]
+    selection = None
+    if choices is not None and choices.names:
+        selection = choices.selection(work.build, sum(end.ids.size for end in ends))
+        inputs = (*inputs, Port("choices", (choices.capacity,), len(inputs)))
+        if choices.guards:
+            ends.append(Output("guards", np.asarray(choices.guards, dtype=np.int64), "float32"))
+        work.build.notes.append(f"operators that jump are split into {choices.capacity} choices, exactly")
+    return Lowered(work.source, work.wiring.inputs, assemble(inputs, ends, work.build), (), selection)
+
+
 class _Import:
     """The tensors known so far, by name."""
 
-    def __init__(self, source: ModelFile, wiring: Wiring) -> None:
+    def __init__(self, source: ModelFile, wiring: Wiring, choices: Choices | None = None) -> None:
         self.source = source
         self.wiring = wiring
-        self.build = Builder([p.size for p in wiring.inputs])
+        sizes = [p.size for p in wiring.inputs]
+        self.build = Builder([*sizes, choices.capacity] if choices is not None else sizes, choices)
+        self.kinds: dict[str, str] = {}  # of tensors that depend on the inputs and are no floats
         self.unsupported: list[Unsupported] = []
         self.values: dict[str, Value] = {}
         self.broken: set[str] = set()  # outputs of unsupported nodes, and what follows from them
@@ -103,6 +145,11 @@ class _Import:
         for port in wiring.inputs:
             self.values[port.name] = Tensor(np.arange(first, first + port.size, dtype=np.int64).reshape(port.shape))
             first += port.size
+
+    def run_all(self) -> _Import:
+        for index in self.wiring.order:
+            self.run(index)
+        return self
 
     def run(self, index: int) -> None:
         """Lower one node, or record why not."""
@@ -134,6 +181,8 @@ class _Import:
         args = [self.value(name, node) if name else None for name in proto.input]
         dynamic = any(isinstance(a, Tensor) for a in args)
         broken = any(name in self.broken for name in proto.input)
+        if self.build.choices is not None and dynamic and not broken:
+            return self._lower_typed(node, proto, args)
         if node.op in RANDOM or (node.op not in OPERATORS and (dynamic or broken or not args or _has_graph(proto))):
             raise UnsupportedError("", rewrite_for(node.op))
         if broken:
@@ -146,6 +195,30 @@ class _Import:
         known = [a for a in args if not isinstance(a, Tensor)]
         return fold(node, proto, known, self.build, lowering=OPERATORS.get(node.op))
 
+    def _lower_typed(self, node: Node, proto: onnx.NodeProto, args: Sequence[Value | None]) -> tuple[Value, ...]:
+        """A node that depends on the inputs, where operators may jump: integers and Booleans are told apart."""
+        kinds = tuple(self._kind(name, a) for name, a in zip(proto.input, args, strict=True))
+        typed = [k for a, k in zip(args, kinds, strict=True) if isinstance(a, Tensor) and k != "float"]
+        lowering = discontinuous.OPERATORS.get(node.op) or OPERATORS.get(node.op)
+        if lowering is None:
+            raise UnsupportedError("", rewrite_for(node.op))
+        if typed and node.op not in discontinuous.INTEGER_OPERATORS:
+            raise UnsupportedError("integers or Booleans that depend on the inputs", "cast them to float32 before it")
+        found = lowering(replace(node, kinds=kinds), args, self.build)
+        results = found if isinstance(found, tuple) else (found,)
+        kind = discontinuous.kind_of(node, kinds)
+        for name, value in zip(proto.output, results, strict=False):
+            if kind != "float" and isinstance(value, Tensor):
+                if kind != "bool":
+                    discontinuous.check_range(value, kind, self.build)
+                self.kinds[name] = kind
+        return results
+
+    def _kind(self, name: str, value: Value | None) -> str:
+        if isinstance(value, np.ndarray):
+            return "float" if value.dtype.kind in "fO" else "bool" if value.dtype.kind == "b" else str(value.dtype)
+        return self.kinds.get(name, "float")
+
     def value(self, name: str, node: Node) -> Value | None:
         """The tensor `name`; stored ones are converted when read, and freed after their last read."""
         found = self.values.get(name)
@@ -155,7 +228,7 @@ class _Import:
             tensor = self.wiring.stored[name]
             found = to_array(tensor)
             self.pending[name] -= 1
-            if not self.pending[name]:
+            if not self.pending[name] and self.build.choices is None:  # with choices there is a second run
                 tensor.ClearField("raw_data")
         if isinstance(found, np.ndarray) and found.dtype.kind == "f" and node.op not in UNBOUNDED:
             self._check_finite(name, found)

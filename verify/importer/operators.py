@@ -116,3 +116,15 @@ FALLBACK_REWRITE = "express it with Gemm, Conv, Add, Relu, Max, Min, Concat or S
 def rewrite_for(op: str) -> str:
     """What to do about an unsupported operator."""
     return REWRITES.get(op, FALLBACK_REWRITE)
+
+
+# Not declared to callers of the VNN-LIB interface: they are supported by constants alone, and products and quotients
+# of computed tensors are what such queries are about.
+CONSTANT_ONLY = frozenset({"Div", "Mul"})
+
+
+def declared_operators() -> tuple[str, ...]:
+    """The operators that `verify supports --onnx-operators` names, in alphabetical order."""
+    from verify.importer.discontinuous import JUMPS
+
+    return tuple(sorted(({*OPERATORS, *JUMPS, "Constant", "ConstantOfShape"}) - CONSTANT_ONLY))

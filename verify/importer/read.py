@@ -101,7 +101,7 @@ def _is_text(proto: onnx.ModelProto) -> bool:
 
 def _opset(name: str, proto: onnx.ModelProto) -> int:
     versions = [int(o.version) for o in proto.opset_import if o.domain in ("", "ai.onnx")]
-    newest = int(onnx.defs.onnx_opset_version())
+    _, newest = opset_range()
     if not versions:
         raise ModelError("E104", f"{name!r} names no ONNX operator set", fix=EXPORT_AGAIN, place=Place(name))
     opset = max(versions)
@@ -113,6 +113,11 @@ def _opset(name: str, proto: onnx.ModelProto) -> int:
             place=Place(name),
         )
     return opset
+
+
+def opset_range() -> tuple[int, int]:
+    """The oldest and the newest operator set that is read."""
+    return OLDEST_OPSET, int(onnx.defs.onnx_opset_version())
 
 
 def _inlined(name: str, proto: onnx.ModelProto) -> onnx.ModelProto:

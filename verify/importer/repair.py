@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -21,14 +21,18 @@ class RuntimeModel:
     """`data` is the model in one piece; `repaired` makes the bytes with repaired types, or None if there is no way."""
 
     inputs: tuple[Port, ...]
+    added: int  # outputs that are inner tensors, last
     data: bytes
     repaired: Callable[[], bytes | None]
 
 
-def runtime_model(source: ModelFile) -> RuntimeModel:
-    """Raises ModelError."""
-    inputs = read_wiring(source).inputs
-    return RuntimeModel(inputs, _bytes(source, source.proto), lambda: _repaired(source))
+def runtime_model(source: ModelFile, hidden: Sequence[str] = ()) -> RuntimeModel:
+    """With the inner tensors `hidden` as further outputs.  Raises ModelError."""
+    inputs = read_wiring(source, integers=True).inputs
+    known = {info.name for info in source.proto.graph.output}
+    new = [name for name in dict.fromkeys(hidden) if name not in known]
+    source.proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in new)
+    return RuntimeModel(inputs, len(new), _bytes(source, source.proto), lambda: _repaired(source))
 
 
 def _bytes(source: ModelFile, proto: onnx.ModelProto) -> bytes:

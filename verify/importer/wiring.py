@@ -17,6 +17,7 @@ from verify.importer.read import ModelFile, to_array
 
 MOST_ELEMENTS = 1 << 28  # of one input; a guard against damaged shapes
 ELEMENT_TYPES: Mapping[int, str] = {1: "float32", 11: "float64"}  # TensorProto.FLOAT, TensorProto.DOUBLE
+INTEGER_TYPES: Mapping[int, str] = {3: "int8", 5: "int16", 6: "int32", 7: "int64", 9: "bool"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,18 @@ def node_name(proto: onnx.NodeProto, index: int) -> str:
     return proto.name or next((name for name in proto.output if name), f"#{index}")
 
 
-def read_wiring(source: ModelFile, wanted: Sequence[str] | None = None) -> Wiring:
-    """Check names, types and axes, and order the nodes.  Raises ModelError."""
+def read_wiring(
+    source: ModelFile, wanted: Sequence[str] | None = None, *, hidden: Sequence[str] = (), integers: bool = False
+) -> Wiring:
+    """Check names, types and axes, and order the nodes.  Raises ModelError.
+
+    `hidden` names further tensors to be outputs, after the others; `integers` allows outputs that are no floats.
+    """
     graph = source.proto.graph
     stored = _stored(source)
     inputs = _inputs(source, stored)
     producer = _producers(source, stored, {p.name for p in inputs})
-    outputs = _outputs(source, wanted)
+    outputs = _outputs(source, wanted, integers) + tuple(OutputName(name, "float32") for name in hidden)
     known = {p.name for p in inputs} | set(stored)
     order = _order(source, [o.name for o in outputs], producer, known)
     readers = Counter(name for index in order for name in graph.node[index].input if name)
@@ -89,9 +95,11 @@ def _inputs(source: ModelFile, stored: Mapping[str, onnx.TensorProto]) -> tuple[
     return tuple(ports)
 
 
-def _element_type(source: ModelFile, info: onnx.ValueInfoProto, what: str) -> str:
+def _element_type(
+    source: ModelFile, info: onnx.ValueInfoProto, what: str, allowed: Mapping[int, str] = ELEMENT_TYPES
+) -> str:
     kind = info.type.tensor_type.elem_type if info.type.HasField("tensor_type") else 0
-    if kind not in ELEMENT_TYPES:
+    if kind not in allowed:
         known = {number: label.lower() for label, number in onnx.TensorProto.DataType.items()}
         name = known.get(kind, str(kind)) if info.type.HasField("tensor_type") else "no tensor"
         raise ModelError(
@@ -99,7 +107,7 @@ def _element_type(source: ModelFile, info: onnx.ValueInfoProto, what: str) -> st
             f"{source.name}: {what} {info.name!r} has element type {name}; float (float32) or double is needed",
             fix=f"export the model with float32 {what}s; make integer or boolean {what}s constants",
         )
-    return ELEMENT_TYPES[kind]
+    return allowed[kind]
 
 
 def _fixed_shape(source: ModelFile, info: onnx.ValueInfoProto) -> tuple[int, ...]:
@@ -133,7 +141,7 @@ def _producers(source: ModelFile, stored: Mapping[str, onnx.TensorProto], inputs
     return producer
 
 
-def _outputs(source: ModelFile, wanted: Sequence[str] | None) -> tuple[OutputName, ...]:
+def _outputs(source: ModelFile, wanted: Sequence[str] | None, integers: bool) -> tuple[OutputName, ...]:
     infos = {info.name: info for info in source.proto.graph.output}
     if not infos:
         raise ModelError("E113", f"{source.name}: the model has no outputs", fix="export it with its result returned")
@@ -143,7 +151,8 @@ def _outputs(source: ModelFile, wanted: Sequence[str] | None) -> tuple[OutputNam
         if name not in infos:
             raise ModelError("E108", f"{source.name}: no output {name!r}", fix=f"its outputs are {', '.join(infos)}")
     chosen = [info for name, info in infos.items() if wanted is None or name in wanted]
-    return tuple(OutputName(info.name, _element_type(source, info, "output")) for info in chosen)
+    allowed = {**ELEMENT_TYPES, **INTEGER_TYPES} if integers else ELEMENT_TYPES
+    return tuple(OutputName(info.name, _element_type(source, info, "output", allowed)) for info in chosen)
 
 
 def _order(source: ModelFile, outputs: Sequence[str], producer: Mapping[str, int], known: set[str]) -> tuple[int, ...]:
@@ -187,6 +196,15 @@ def _sorted(source: ModelFile, after: Mapping[int, set[int]]) -> tuple[int, ...]
         name = node_name(source.proto.graph.node[stuck], stuck)
         raise ModelError("E112", f"{source.name}: node {name!r} is part of a cycle", fix="export the model again")
     return tuple(order)
+
+
+def node_output(source: ModelFile, name: str) -> str | None:
+    """The tensor that `name` means: an output of a node, or the only output of the node so named."""
+    nodes = source.proto.graph.node
+    if any(name in node.output for node in nodes):
+        return name
+    found = [[o for o in node.output if o] for node in nodes if node.name == name]
+    return found[0][0] if len(found) == 1 and len(found[0]) == 1 else None
 
 
 def _duplicate(source: ModelFile, name: str) -> ModelError:

@@ -14,10 +14,10 @@ from typing import Any
 from verify import __version__
 from verify.core.property import split_name
 from verify.core.query import Query, margin
+from verify.core.rational import rational
 from verify.core.report import Report, Result
 from verify.core.verdict import Replay, Witness
 from verify.errors import VerifyError
-from verify.report.numbers import rational
 
 SCHEMA = "verify/result/1"
 TOOL = "policyproof"
@@ -87,8 +87,8 @@ def _result(result: Result) -> Document:
         "seconds": round(result.seconds, 4),
         "settled": result.settled,
         "evidence": None if result.evidence is None else str(result.evidence),
-        "kernel_mode": None,
-        "certificate": None,
+        "kernel_mode": result.kernel_mode,
+        "certificate": result.certificate,
         "witness": witness,
         "warnings": list(result.warnings),
         "notes": notes,

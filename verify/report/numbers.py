@@ -8,14 +8,10 @@ from collections.abc import Iterable
 from decimal import Context, Decimal
 from fractions import Fraction
 
+from verify.core.rational import digits, rational
+
 SHORT = 14  # an exact decimal of at most so many characters is shown as it is
 DIGITS = 7  # significant digits of a rounded number
-_CHUNK = 4000  # below Python's limit on the digits of int <-> str
-
-
-def rational(value: Fraction) -> str:
-    """Canonical exact text, `n` or `p/q`: what JSON documents carry."""
-    return _digits(value.numerator) + ("" if value.denominator == 1 else "/" + _digits(value.denominator))
 
 
 def exact(value: Fraction) -> str:
@@ -54,8 +50,8 @@ def float_text(value: float) -> str:
         return str(value)
     if value == int(value) and abs(value) < 1e9:
         return str(int(value)) if value else "0"
-    for digits in range(1, 10):
-        text = f"{value:.{digits}g}"
+    for count in range(1, 10):
+        text = f"{value:.{count}g}"
         if float(text) == value or _same_float32(float(text), value):
             return text
     return f"{value:.9g}"
@@ -90,17 +86,6 @@ def _finite_decimal(value: Fraction) -> str | None:
         return None
     places = max(twos, fives)
     scaled = abs(value.numerator) * 10**places // value.denominator
-    digits = _digits(scaled).rjust(places + 1, "0")
+    text = digits(scaled).rjust(places + 1, "0")
     sign = "-" if value < 0 else ""
-    return sign + (digits if not places else f"{digits[:-places]}.{digits[-places:]}")
-
-
-def _digits(value: int) -> str:
-    """Decimal digits of an integer of any length (str() refuses beyond 4300)."""
-    if abs(value) < 10**_CHUNK:
-        return str(value)
-    sign, rest, parts = "-" if value < 0 else "", abs(value), []
-    while rest:
-        rest, low = divmod(rest, 10**_CHUNK)
-        parts.append(str(low).rjust(_CHUNK, "0") if rest else str(low))
-    return sign + "".join(reversed(parts))
+    return sign + (text if not places else f"{text[:-places]}.{text[-places:]}")

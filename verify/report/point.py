@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from verify.api import CopyAt, Evaluation, PropertyAt, Spec
 from verify.core.query import Field
+from verify.core.rational import rational
 from verify.report.document import Document, finite, tool
-from verify.report.numbers import equation, float_text, quantity, rational, shown
+from verify.report.numbers import equation, float_text, quantity, shown
 from verify.report.terminal import Line, line, wrap
 from verify.report.witness import FEW, WIDE, runtime_name
 

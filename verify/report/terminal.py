@@ -42,6 +42,11 @@ def wrap(cells: Sequence[str], *, indent: str, gap: str = "   ", hanging: str | 
     return [*rows, current]
 
 
+def printable(text: str) -> str:
+    """Text from a file that is not trusted, without characters that steer a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def colour_wanted(stream: TextIO) -> bool:
     """A terminal that has not been told otherwise (NO_COLOR, TERM=dumb)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -31,9 +31,9 @@ _STYLE = {
     Verdict.UNKNOWN: "bold yellow",
 }
 _RESTS_ON = {
-    Evidence.KERNEL: "a certificate accepted by the independent kernel",
-    Evidence.BOUNDS: "outward-rounded float64 bounds; no certificate (there is no independent checker yet)",
-    Evidence.SOLVER: "the solver Z3; no certificate (there is no independent checker yet)",
+    Evidence.KERNEL: "a proof that the independent kernel accepted in exact arithmetic",
+    Evidence.BOUNDS: "outward-rounded float64 bounds; there is no certificate",
+    Evidence.SOLVER: "the solver Z3; there is no certificate",
 }
 _HINT = {
     "timeout": "raise --timeout, or narrow the assumptions",
@@ -128,13 +128,16 @@ def _body(result: Result, invocation: Invocation) -> list[Line]:
     if verdict is Verdict.NO_WITNESS:
         lines.append(line("  no input that satisfies the assumptions satisfies the assert"))
     if result.evidence is not None:
-        lines.append(line("  ", ("rests on: ", "dim"), _RESTS_ON[result.evidence]))
+        path = f" ({result.kernel_mode} path)" if result.kernel_mode else ""
+        lines.append(line("  ", ("rests on: ", "dim"), _RESTS_ON[result.evidence] + path))
     if verdict is Verdict.VACUOUS:
         lines.append(
             line("  ", ("hint: ", "dim"), "look for an `assume` that contradicts another one or an input's range")
         )
     if result.witness is not None and result.query is not None:
         lines += witness_lines(result.witness, result.query, invocation=invocation)
+    if result.certificate is not None:
+        lines.append(line("  ", ("evidence: ", "dim"), result.certificate))
     return lines
 
 

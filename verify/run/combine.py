@@ -11,6 +11,7 @@ from verify.core.verdict import Evidence, Statistics, Verdict
 DECISIVE = (Verdict.REFUTED, Verdict.WITNESSED)  # of one part: the others need not be waited for
 CLOSED = (Verdict.PROVED, Verdict.NO_WITNESS, Verdict.VACUOUS)
 STRENGTH = (Evidence.SOLVER, Evidence.BOUNDS, Evidence.KERNEL)  # weakest first
+SEPARATE = "decided in parts, each with a proof that the kernel accepted, but with no proof of the whole"
 REASONS = ("memory", "timeout", "interrupted")
 
 
@@ -25,6 +26,10 @@ def combine(results: Sequence[Result], *, by_box: bool, seconds: float) -> Resul
     if first.verdict in CLOSED:
         weakest = min((r.evidence for r in results if r.evidence is not None), key=STRENGTH.index, default=None)
         notes = tuple(dict.fromkeys(note for r in results for note in r.notes))
+        if len(results) > 1:
+            total = replace(total, payload=None, kernel_mode=None, leaves=(), record=None)
+            if weakest is Evidence.KERNEL:
+                weakest, notes = Evidence.BOUNDS, (*notes, SEPARATE)
         return replace(total, evidence=weakest, notes=notes)
     if first.verdict is Verdict.UNKNOWN:
         reasons = [r.reason for r in results if r.verdict is Verdict.UNKNOWN]

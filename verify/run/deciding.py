@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,21 @@ class Limits:
         )
 
 
+@dataclass(frozen=True)
+class Proofs:
+    """What is done about evidence.
+
+    `wanted`: results carry a record of it, and no query is split among processes, since the parts' proofs are not
+    put together.  `known`: payloads of earlier proofs by property, for the search to try first.
+    """
+
+    wanted: bool = False
+    known: Mapping[str, bytes] = field(default_factory=dict)
+
+
+NO_PROOFS = Proofs()
+
+
 def prove_one(
     prop: Property,
     models: Mapping[str, Model],
@@ -60,9 +75,13 @@ def prove_one(
     on_progress: OnProgress | None = None,
     *,
     part: Query | None = None,
+    hint: bytes | None = None,
+    certificate: bool = False,
 ) -> Result:
     """Decide a property, or only the `part` of its query; out of time or memory is UNKNOWN, not an exception.
 
+    `hint`: the payload of an earlier proof of the property, for the search to try first; `certificate`: make one
+    whatever it costs within the limits, else only where it is cheap.
     Guarantee: the limits are kept as well as the process can; `verify.run.pool` enforces them from outside.
     """
     from verify.search.decide import decide
@@ -83,6 +102,8 @@ def prove_one(
                 seed=limits.seed,
                 confirm=lambda x: _in_balls(prop, x) and confirmation.agrees(x),
                 report=report,
+                hint=hint,
+                certificate=certificate,
             )
         return _explained(prop, _from_decision(prop, decision, confirmation, start))
     except VerifyError as problem:
@@ -207,6 +228,9 @@ def _result(
         query=prop.query,
         notes=(*blank.notes, *decision.notes),
         statistics=decision.statistics,
+        payload=decision.payload,
+        kernel_mode=decision.kernel_mode,
+        leaves=decision.leaves,
     )
 
 

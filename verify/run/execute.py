@@ -18,7 +18,7 @@ from verify.core.property import selects
 from verify.core.report import Progress, Report, Result
 from verify.errors import UsageError
 from verify.run.crew import Crew
-from verify.run.deciding import Limits, OnProgress, prove_one, undecided
+from verify.run.deciding import NO_PROOFS, Limits, OnProgress, Proofs, prove_one, undecided
 from verify.run.messages import Announced, Crashed, Header, Loaded, Read, Refused
 from verify.run.pool import GRACE_SHARE, OnResult, Pool, Work, by_kill, defect
 from verify.run.process import WorkerProcess
@@ -48,7 +48,9 @@ def choose(outlines: Sequence[Outline], names: Sequence[str] | None, file: str) 
     return [p for p, name in enumerate(known) if names is None or any(selects(wanted, name) for wanted in names)]
 
 
-def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observers: Observers) -> Report:
+def in_process(
+    spec: Spec, names: Sequence[str] | None, limits: Limits, observers: Observers, proofs: Proofs = NO_PROOFS
+) -> Report:
     """One property after the other.  Raises UsageError; KeyboardInterrupt after a result for the one at work."""
     outlines = tuple(Outline.of(p) for p in spec.properties)
     results: list[Result] = []
@@ -63,7 +65,13 @@ def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observer
                 observers.on_progress(progress)
 
         try:
-            result = prove_one(spec.properties[place], spec.networks, limits, advance)
+            prop = spec.properties[place]
+            hint = proofs.known.get(prop.name)
+            result = prove_one(prop, spec.networks, limits, advance, hint=hint, certificate=proofs.wanted)
+            if proofs.wanted:
+                from verify.run.recording import record_of  # start-up time
+
+                result = replace(result, record=record_of(result, prop, spec))
         except KeyboardInterrupt:
             seconds = time.monotonic() - start
             observers.on_result(undecided(outlines[place], seconds=seconds, reason="interrupted", settled=last.settled))
@@ -73,7 +81,14 @@ def in_process(spec: Spec, names: Sequence[str] | None, limits: Limits, observer
     return Report(spec.file, spec.sha256, network_infos(spec), dict(spec.params), tuple(results))
 
 
-def in_workers(spec: Spec, names: Sequence[str] | None, limits: Limits, jobs: int, observers: Observers) -> Report:
+def in_workers(
+    spec: Spec,
+    names: Sequence[str] | None,
+    limits: Limits,
+    jobs: int,
+    observers: Observers,
+    proofs: Proofs = NO_PROOFS,
+) -> Report:
     """`jobs` properties at a time, or parts of them.  Raises UsageError, OSError when no process can be started."""
     outlines = tuple(Outline.of(p) for p in spec.properties)
     chosen = choose(outlines, names, spec.file)
@@ -85,7 +100,7 @@ def in_workers(spec: Spec, names: Sequence[str] | None, limits: Limits, jobs: in
         pool = Pool(
             crew,
             pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL),
-            [Work(place, outlines[place], limits.seconds(outlines[place].timeout_s)) for place in chosen],
+            [Work(place, outlines[place], limits.seconds(outlines[place].timeout_s), proofs) for place in chosen],
             limits,
             on_progress=observers.on_progress,
             on_result=lambda result: observers.on_result(complete(result)),
@@ -101,6 +116,7 @@ def from_files(
     jobs: int,
     observers: Observers,
     *,
+    proofs: Proofs = NO_PROOFS,
     first: WorkerProcess | None = None,
 ) -> Report:
     """Read and decide; the time of reading counts for every property, as if it were alone in the spec.
@@ -109,13 +125,13 @@ def from_files(
     """
     if not child.possible():
         spec = read(request)
-        return in_process(spec, names, limits, observers)
+        return in_process(spec, names, limits, observers, proofs)
     with Crew(jobs, limits.memory, first) as crew:
         reading = _Reading(crew, request, names, limits)
         header = reading.run()
         observers.on_spec(header)
         chosen = choose(header.outlines, names, request.path)
-        works = [Work(p, header.outlines[p], limits.seconds(header.outlines[p].timeout_s)) for p in chosen]
+        works = [Work(p, header.outlines[p], limits.seconds(header.outlines[p].timeout_s), proofs) for p in chosen]
         if reading.failure is not None:
             seconds = reading.elapsed()
             given = [undecided(w.outline, seconds=seconds, reason=reading.failure) for w in works]
@@ -164,7 +180,7 @@ class _Reading:
                     self._fail("memory")
         if self._header is not None:
             return self._header
-        outlines = self._outlines or (Outline(self.request.stem),)
+        outlines = self._outlines or tuple(map(Outline, self.names or (self.request.stem,)))
         return Header(self.request.path, "", {}, self.request.params, outlines)
 
     def elapsed(self) -> float:

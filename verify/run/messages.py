@@ -31,13 +31,18 @@ class Load:
 
 @dataclass(frozen=True)
 class Task:
-    """Decide the part `part` of `parts` of a property until `deadline` (on the machine's monotonic clock)."""
+    """Decide the part `part` of `parts` of a property until `deadline` (on the machine's monotonic clock).
+
+    `record`: the result shall carry a record of its evidence; `hint`: the payload of an earlier proof.
+    """
 
     property: int
     part: int
     parts: int
     deadline: float
     limits: Limits
+    record: bool = False
+    hint: bytes | None = None
 
 
 # --- from a worker

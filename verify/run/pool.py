@@ -24,7 +24,7 @@ from verify.core.verdict import Verdict
 from verify.errors import DefectError
 from verify.run.combine import DECISIVE, combine, settled_share
 from verify.run.crew import Crew
-from verify.run.deciding import PROGRESS_EVERY_S, Limits, OnProgress, undecided
+from verify.run.deciding import NO_PROOFS, PROGRESS_EVERY_S, Limits, OnProgress, Proofs, undecided
 from verify.run.messages import Advanced, Crashed, Load, Settled, Task
 from verify.run.process import WorkerProcess
 from verify.run.reading import Outline
@@ -41,6 +41,7 @@ class Work:
     index: int  # in the spec
     outline: Outline
     seconds: float  # its limit
+    proofs: Proofs = NO_PROOFS
     parts: int = 1
     started: float | None = None
     results: dict[int, Result | None] = field(default_factory=dict)  # by part; None: there is no such part
@@ -158,7 +159,8 @@ class Pool:
                 worker.send(Load(self.spec))
                 self.informed.add(worker)
             self.busy[worker] = task
-            worker.send(Task(work.index, part, work.parts, work.deadline, self.limits))
+            hint = work.proofs.known.get(work.outline.name)
+            worker.send(Task(work.index, part, work.parts, work.deadline, self.limits, work.proofs.wanted, hint))
 
     def _next_task(self) -> tuple[Work, int] | None:
         while self.queue:
@@ -171,7 +173,7 @@ class Pool:
         unfinished = len({id(work) for work, _ in self.busy.values()}) + len(self.waiting)
         work = self.waiting.popleft()
         work.started = time.monotonic()
-        work.parts = -(-self.crew.size // unfinished)
+        work.parts = 1 if work.proofs.wanted else -(-self.crew.size // unfinished)
         self.queue.extend((work, part) for part in range(1, work.parts))
         return work, 0
 

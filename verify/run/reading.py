@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,6 +17,7 @@ from verify.core.verdict import Verdict
 from verify.errors import InputError, ModelError, Place, SpecError, UsageError, VnnlibError
 
 if TYPE_CHECKING:
+    from verify.importer.load import Box
     from verify.importer.model import Model
 
 FilePath = Union[str, "PathLike[str]"]
@@ -57,16 +58,26 @@ class Outline:
 
 @dataclass(frozen=True)
 class Request:
-    """Which files to read: a .nnspec file, or a .vnnlib(.gz) file with networks={"": model file}."""
+    """Which files to read: a .nnspec file, or a VNN-LIB file (.vnnlib or .txt, perhaps .gz) with its models.
+
+    `standard` takes any other file as VNN-LIB too; `strict_types` refuses what is not decided in its own type.
+    """
 
     path: str
     networks: Mapping[str, str]
     params: Mapping[str, str]
+    standard: bool = False
+    strict_types: bool = False
 
     @classmethod
     def of(cls, path: FilePath, networks: Mapping[str, FilePath] | None, params: Mapping[str, str] | None) -> Request:
         files = {name: fspath(file) for name, file in (networks or {}).items()}
         return cls(fspath(path), files, dict(params or {}))
+
+    @property
+    def is_vnnlib(self) -> bool:
+        suffixes = Path(self.path).suffixes
+        return self.standard or ".vnnlib" in suffixes or suffixes[-1:] == [".txt"] or suffixes[-2:] == [".txt", ".gz"]
 
     @property
     def stem(self) -> str:
@@ -75,12 +86,12 @@ class Request:
         return name.rsplit(".", 1)[0] if "." in name[1:] else name
 
 
-def load(path: FilePath) -> Model:
-    """Import an ONNX model exactly.  Raises ModelError."""
+def load(path: FilePath, *, hidden: Sequence[str] = (), box: Box | None = None) -> Model:
+    """Import an ONNX model exactly; `hidden` and `box` as in verify.importer.load.  Raises ModelError."""
     from verify.importer import load as load_model
 
     try:
-        return load_model(path)
+        return load_model(path, hidden=hidden, box=box)
     except ModelError as error:
         error.place = error.place or Place(fspath(path))
         raise
@@ -92,8 +103,10 @@ def read(request: Request, on_outline: Callable[[tuple[Outline, ...]], None] = l
     Raises UsageError, SpecError, VnnlibError, ModelError, QueryError; the spec's own mistakes come first.
     """
     file = Path(request.path)
-    if ".vnnlib" in file.suffixes:
-        return _read_vnnlib(request, file, on_outline)
+    if request.is_vnnlib:
+        from verify.run.reading_vnnlib import read_vnnlib
+
+        return read_vnnlib(request, on_outline)
     text, digest = read_text(file, SpecError)
     return read_nnspec(text, digest, request, on_outline)
 
@@ -140,25 +153,6 @@ def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]
     for name, file in declared.items():
         if file is None and name not in given:
             raise UsageError("E004", f"network {name!r} has no file", fix=f"give it: --network {name}=FILE.onnx")
-
-
-def _read_vnnlib(request: Request, file: Path, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
-    text, digest = read_text(file, VnnlibError)
-    if len(request.networks) != 1:
-        given = f", not {len(request.networks)}" if request.networks else ""
-        raise UsageError("E004", f"a VNN-LIB file needs one network{given}", fix="give it: --network FILE.onnx")
-    if request.params:
-        raise UsageError("E005", "a VNN-LIB file has no params", fix="leave out -p / --param")
-    from verify.spec import vnnlib
-
-    on_outline((Outline(vnnlib.property_name(request.path), origin=Place(request.path)),))
-    ((name, model_file),) = request.networks.items()
-    try:
-        model = load(model_file)
-    except ModelError:
-        vnnlib.parse(text, request.path)  # a mistake there is told first
-        raise
-    return Spec(request.path, digest, (vnnlib.read(text, request.path, model.network),), {name: model}, {})
 
 
 def network_infos(spec: Spec) -> dict[str, NetworkInfo]:

@@ -12,7 +12,7 @@ from verify.core.child import die_with_parent, orphaned
 from verify.core.report import Progress, Result
 from verify.run import messages, pipe
 from verify.run.messages import Advanced, Announced, Crashed, Header, Load, Loaded, Read, Refused, Settled, Task
-from verify.run.reading import Outline, Spec, network_infos
+from verify.run.reading import Outline, Request, Spec, network_infos
 from verify.run.reading import read as read_spec
 
 
@@ -39,7 +39,7 @@ class _Worker:
     def read(self, message: Read) -> None:
         from verify.errors import VerifyError
 
-        _import_reader(message.request.path)
+        _import_reader(message.request)
         start = time.monotonic()
         try:
             spec = read_spec(message.request, lambda outlines: self.send(Announced(outlines)))
@@ -69,7 +69,13 @@ class _Worker:
             replace(task.limits, timeout=left),
             self.advance,
             part=parts[task.part],
+            hint=task.hint,
+            certificate=task.record,
         )
+        if task.record:
+            from verify.run.recording import record_of
+
+            result = replace(result, record=record_of(result, prop, self.spec))
         self.send(Settled(light(result), by_box=narrow(prop.query)))
 
     def advance(self, progress: Progress) -> None:
@@ -85,7 +91,8 @@ def header_of(spec: Spec) -> Header:
 
 
 def light(result: Result) -> Result:
-    """The result without its network and, where there is no witness to describe, without its query."""
+    """The result without its network and payload and, where there is no witness to describe, without its query."""
+    result = replace(result, payload=None)
     if result.query is None or result.witness is None:
         return replace(result, query=None)
     from verify.core.query import TRUE
@@ -95,11 +102,14 @@ def light(result: Result) -> Result:
     return replace(result, query=replace(query, network=hollow(query.network), assumption=TRUE))
 
 
-def _import_reader(path: str) -> None:
+def _import_reader(request: Request) -> None:
     """Start-up, which does not count as reading."""
     import verify.importer.load
 
-    if ".vnnlib" not in path:
+    if request.is_vnnlib:
+        import verify.run.reading_vnnlib
+        import verify.spec.vnnlib2_binding
+    else:
         import verify.spec.lower
         import verify.spec.parse  # noqa: F401
 

@@ -20,6 +20,7 @@ from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
 
 CHEAP_WORK = 250_000  # weights times bound passes: up to here a certificate is made without being asked for …
+SECONDS_PER_WORK = 1e-5  # the kernel's pace at its slowest, about
 CHEAP_SECONDS = 0.25  # … unless mending it takes longer than this
 
 
@@ -31,22 +32,39 @@ def decide(
     confirm: Callable[[Point], bool] = lambda _: True,
     report: Callable[[str, float, int], None] = lambda _phase, _settled, _open: None,
     certificate: bool = False,
+    hint: bytes | None = None,
 ) -> Decision:
     """Answer "sat" with an exact point, "unsat", "vacuous" (the assumption itself is contradictory) or "unknown".
 
     `confirm` says whether the float replay reproduces a solution; unconfirmed ones are returned only when nothing
-    better was found.  Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
-    `certificate`: make one whatever it costs, within the budget; else only where it is cheap.
+    better was found.  `certificate`: make one whatever it costs, within the budget; else only where it is cheap.
+    `hint` is the payload of an earlier proof of a like query, to be tried first.
+    Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
     Raises QueryError E401, E402.
     """
     run = Run(query, budget, confirm, report)
     form = normal_form(query)
-    decision = _decide(run, form, seed)
+    decision = _by_hint(run, hint) or _decide(run, form, seed)
     if decision.answer == "unsat":
         decision = _unless_vacuous(run, form, decision)
-    if decision.answer in ("unsat", "vacuous"):
+    if decision.answer in ("unsat", "vacuous") and decision.payload is None:
         decision = _with_certificate(run, form, decision, always=certificate)
     return decision
+
+
+def _by_hint(run: Run, hint: bytes | None) -> Decision | None:
+    """What the kernel says to an earlier proof; None when it proves nothing here."""
+    if hint is None:
+        return None
+    try:
+        return _proved(run.unsat(), hint, check(run.query, hint, "unsat"))
+    except RejectedError:
+        return None
+
+
+def _proved(decision: Decision, payload: bytes, checked: Checked) -> Decision:
+    leaves = tuple(sorted(checked.leaves.items()))
+    return replace(decision, evidence=Evidence.KERNEL, payload=payload, kernel_mode=checked.mode, leaves=leaves)
 
 
 def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
@@ -108,8 +126,11 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
     regions = form.assumed if claim == "vacuous" else form.regions
     sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
-    if not always and weights * sum(len(s) // len(DIRECT) for s in sketches) > CHEAP_WORK:
+    work = weights * sum(len(s) // len(DIRECT) for s in sketches)
+    if not always and work > CHEAP_WORK:
         return decision
+    if work * SECONDS_PER_WORK > run.budget.remaining():
+        return replace(decision, notes=(*decision.notes, "no certificate: checking it would take longer than is left"))
     clock = run.budget.clock
     until = min(run.budget.deadline, math.inf if always else clock() + CHEAP_SECONDS)
     try:
@@ -119,8 +140,7 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
     except (MissedError, RejectedError) as problem:
         note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
         return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
-    leaves = tuple(sorted(checked.leaves.items()))
-    return replace(decision, evidence=Evidence.KERNEL, payload=payload, kernel_mode=checked.mode, leaves=leaves)
+    return _proved(decision, payload, checked)
 
 
 def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool]) -> tuple[bytes, Checked]:

@@ -19,12 +19,16 @@ LONGEST_SOURCE_LINE = 200
 
 
 class Source:
-    """The tokens of a text (comments left out), and the place of every one."""
+    """The tokens of a text (comments left out), and the place of every one.
 
-    def __init__(self, text: str, file: str) -> None:
+    `pattern` finds the tokens: parentheses, comments from `;` on, quotations, words.
+    """
+
+    def __init__(self, text: str, file: str, pattern: re.Pattern[str] = TOKEN) -> None:
         self.text = text.removeprefix("\ufeff")
         self.file = file
-        tokens = TOKEN.findall(self.text)
+        self._pattern = pattern
+        tokens = pattern.findall(self.text)
         if ";" in self.text:
             tokens = [t for t in tokens if t[0] != ";"]
         self.count = len(tokens)
@@ -33,7 +37,7 @@ class Source:
 
     @cached_property
     def _offsets(self) -> list[int]:
-        return [m.start() for m in TOKEN.finditer(self.text) if m.group()[0] != ";"]
+        return [m.start() for m in self._pattern.finditer(self.text) if m.group()[0] != ";"]
 
     def place(self, number: int) -> Place:
         """The place of a token; of a whole list (as far as its line goes) when it is an opening parenthesis."""

@@ -10,9 +10,10 @@ from verify.core.query import FALSE, TRUE, Formula, Row, conjunction, disjunctio
 
 MAX_BITS = 20_000  # of any numerator or denominator: products of literals must not eat the memory
 
-# operator: (the smaller side comes first, strict); `=` is both <= and >=
+# operator: (the smaller side comes first, strict); `=` and `==` are both <= and >=
 COMPARISONS = {"<=": (True, False), ">=": (False, False), "<": (True, True), ">": (False, True)}
-RELATIONS = frozenset([*COMPARISONS, "="])
+EQUALITIES = frozenset(["=", "=="])
+RELATIONS = frozenset([*COMPARISONS, *EQUALITIES, "!="])
 BOOLEANS: dict[str, Formula] = {"true": TRUE, "false": FALSE}
 
 # operator: least and greatest number of arguments, whether they are numbers
@@ -26,11 +27,16 @@ OPERATORS: dict[str, tuple[int, int | None, bool]] = {
     "<": (2, None, True),
     ">": (2, None, True),
     "=": (2, None, True),
+    "==": (2, None, True),
+    "!=": (2, 2, True),
     "+": (1, None, True),
     "-": (1, None, True),
     "*": (2, None, True),
     "/": (2, None, True),
 }
+
+
+VERSION_1_OPERATORS = tuple(name for name in OPERATORS if name not in ("==", "!="))
 
 
 class NumberTooLargeError(ValueError):
@@ -74,14 +80,16 @@ def _sized(value: Fraction) -> Fraction:
     return value
 
 
-def relate(name: str, left: Linear, right: Linear) -> list[Row]:
-    """`left name right` as rows: one, or two for `=`."""
-    if name == "=":
-        return relate("<=", left, right) + relate(">=", left, right)
+def relate(name: str, left: Linear, right: Linear) -> Formula:
+    """`left name right`: one row, the two of an equality, or one of the two of `!=`."""
+    if name in EQUALITIES:
+        return conjunction([relate("<=", left, right), relate(">=", left, right)])
+    if name == "!=":
+        return disjunction([relate("<", left, right), relate(">", left, right)])
     less, strict = COMPARISONS[name]
     smaller, larger = (left, right) if less else (right, left)
     difference = sum_of([smaller, larger], negative_rest=True)
-    return [Row.of(difference.inputs, difference.outputs, -difference.constant, strict=strict)]
+    return Row.of(difference.inputs, difference.outputs, -difference.constant, strict=strict)
 
 
 def connect(name: str, arguments: list[Formula]) -> Formula:

@@ -1,0 +1,25 @@
+; q: satisfiable when the property is witnessed
+; x0 is raw: s.a = 3 * x0 + 1 [m]
+; x1 is s.b
+(set-logic QF_LRA)
+(declare-const x0 Real)
+(declare-const x1 Real)
+(declare-const v0_0 Real)
+(declare-const zv0_0 Real)
+(assert (= zv0_0 (+ (* 1.0 x0) (* (/ 1.0 2.0) x1))))
+(assert (= v0_0 (ite (>= zv0_0 0.0) zv0_0 0.0)))
+(declare-const v0_1 Real)
+(declare-const zv0_1 Real)
+(assert (= zv0_1 (* (- 1.0) x1)))
+(assert (= v0_1 (ite (>= zv0_1 0.0) zv0_1 0.0)))
+(declare-const v1_0 Real)
+(assert (= v1_0 (+ (* 1.0 v0_0) (* (/ 13421773.0 134217728.0) v0_1))))
+; y0 is n(s).y
+(declare-const y0 Real)
+(assert (= y0 v1_0))
+(assert (<= (* (- 3.0) x0) 2.0))
+(assert (<= (* 3.0 x0) (- (/ 2.0 3.0))))
+(assert (<= (* (- 1.0) x1) 0.0))
+(assert (<= (* 1.0 x1) (/ 1.0 2.0)))
+(assert (<= (+ (* (/ 2.0 3.0) x1) (* (- 1.0) y0)) 0.0))
+(check-sat)

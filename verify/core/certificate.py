@@ -1,0 +1,194 @@
+"""Certificate files, format `VCERT 1` (standard library only).
+
+    "VCERT 1\\n" · u32 length · header · zlib( u32 length · query · payload )        integers little-endian
+
+The header is canonical JSON of a closed schema: what is claimed, about which bytes, by which rules.  The query is
+canonical JSON too (verify.core.query_text); the payload is the kernel's.  Nothing here judges a proof.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from verify.core import canonical_json
+from verify.core.canonical_json import closed, malformed, table
+from verify.errors import EvidenceError
+
+MAGIC = b"VCERT 1\n"
+RULES = ("K1",)  # sets of proof rules that this version's kernel checks
+LOWERING = 1  # raise it when the same spec lowers to another query than before
+MAX_FILE = 64 << 20
+MAX_HEADER = 1 << 20
+MAX_BODY = 128 << 20  # decompressed
+CLAIMS = {"PROVED": "unsat", "NO WITNESS": "unsat", "VACUOUS": "vacuous"}
+QUANTIFIERS = {"PROVED": ("forall",), "NO WITNESS": ("exists",), "VACUOUS": ("forall", "exists")}
+SEMANTICS = ("real",)
+_OTHER_VERSION = re.compile(rb"VCERT [0-9]{1,6}\n")
+HEX = frozenset("0123456789abcdef")
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "rule": str,
+    "claim": str,
+    "verdict": str,
+    "semantics": str,
+    "leaves": dict,
+}
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file, as a path relative to the evidence file (or as given), and the SHA-256 of its un-gzipped bytes."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a piece of evidence is about: which property of which bytes."""
+
+    property: str
+    spec: FileRef
+    networks: Mapping[str, FileRef]
+    params: Mapping[str, str]
+    network_digest: str
+    query_digest: str
+    lowering: int = LOWERING
+    producer: Mapping[str, str] = field(default_factory=dict)  # name, version
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proof and its claim.  `leaves`: how many leaves each rule closed, as the producer counted them."""
+
+    subject: Subject
+    verdict: str
+    query: bytes  # as verify.core.query_text.encode writes it
+    payload: bytes
+    leaves: Mapping[str, int]
+    rule: str = RULES[-1]
+    semantics: str = "real"
+
+    @property
+    def claim(self) -> str:
+        """What the kernel must accept: "unsat" or "vacuous"."""
+        return CLAIMS[self.verdict]
+
+
+SUBJECT_KEYS: dict[str, type | tuple[type, ...]] = {
+    "property": str,
+    "spec": dict,
+    "networks": dict,
+    "params": dict,
+    "network_digest": str,
+    "query_digest": str,
+    "lowering": int,
+    "producer": dict,
+}
+
+
+def encode(certificate: Certificate) -> bytes:
+    """The file's bytes."""
+    header = canonical_json.dumps(
+        {
+            **subject_fields(certificate.subject),
+            "rule": certificate.rule,
+            "claim": certificate.claim,
+            "verdict": certificate.verdict,
+            "semantics": certificate.semantics,
+            "leaves": dict(certificate.leaves),
+        }
+    )
+    body = struct.pack("<I", len(certificate.query)) + certificate.query + certificate.payload
+    return MAGIC + struct.pack("<I", len(header)) + header + zlib.compress(body, 9)
+
+
+def decode(data: bytes) -> Certificate:
+    """The certificate in a file's bytes, in bounded memory and time.
+
+    Raises RejectedError E510 (malformed), EvidenceError E502 (another version or rule set).
+    """
+    if not data.startswith(MAGIC):
+        if _OTHER_VERSION.match(data):
+            raise EvidenceError("E502", "another version of the certificate format", fix="use a newer verify")
+        raise malformed("not a certificate: it does not begin with VCERT 1")
+    header, rest = _prefixed(data[len(MAGIC) :], MAX_HEADER, "the header")
+    found = closed(canonical_json.loads(header, "the header"), {**SUBJECT_KEYS, **_KEYS}, "the header")
+    if found["rule"] not in RULES:
+        raise EvidenceError(
+            "E502", f"rule set {found['rule'][:20]!r} is not known here", fix=f"known: {', '.join(RULES)}"
+        )
+    if CLAIMS.get(found["verdict"]) != found["claim"] or found["semantics"] not in SEMANTICS:
+        raise malformed("the header's verdict, claim and semantics do not fit together")
+    leaves = table(found["leaves"], int, "the header: 'leaves'")
+    if any(count < 0 for count in leaves.values()):
+        raise malformed("the header: 'leaves' counts below 0")
+    query, payload = _prefixed(_decompress(rest), MAX_BODY, "the query")
+    return Certificate(read_subject(found), found["verdict"], query, payload, leaves, found["rule"], found["semantics"])
+
+
+def subject_fields(subject: Subject) -> dict[str, Any]:
+    return asdict(subject)
+
+
+def read_subject(found: Mapping[str, Any]) -> Subject:
+    """From fields that have the types of SUBJECT_KEYS.  Raises RejectedError E510."""
+    producer = table(found["producer"], str, "'producer'")
+    closed(producer, {"name": str, "version": str}, "'producer'")
+    for key in ("network_digest", "query_digest"):
+        _check_hash(found[key], key)
+    return Subject(
+        property=found["property"],
+        spec=_file(found["spec"], "'spec'"),
+        networks={name: _file(entry, f"network {name[:40]!r}") for name, entry in found["networks"].items()},
+        params=table(found["params"], str, "'params'"),
+        network_digest=found["network_digest"],
+        query_digest=found["query_digest"],
+        lowering=found["lowering"],
+        producer=producer,
+    )
+
+
+def _file(entry: Any, what: str) -> FileRef:
+    found = closed(entry, {"file": str, "sha256": str}, what)
+    _check_hash(found["sha256"], what)
+    if not found["file"] or "\0" in found["file"]:
+        raise malformed(f"{what}: no file is named")
+    return FileRef(found["file"], found["sha256"])
+
+
+def _check_hash(text: str, what: str) -> None:
+    if len(text) != 64 or not HEX.issuperset(text):
+        raise malformed(f"{what} is not a SHA-256 in hexadecimal")
+
+
+def _prefixed(data: bytes, limit: int, what: str) -> tuple[bytes, bytes]:
+    """The part that a length announces, and what follows it."""
+    if len(data) < 4:
+        raise malformed(f"the file ends before {what}")
+    (length,) = struct.unpack_from("<I", data)
+    if length > limit:
+        raise malformed(f"{what} has {length} bytes, more than {limit}")
+    if len(data) - 4 < length:
+        raise malformed(f"the file ends within {what}")
+    return data[4 : 4 + length], data[4 + length :]
+
+
+def _decompress(data: bytes) -> bytes:
+    """One whole zlib stream and nothing after it, of at most MAX_BODY bytes."""
+    reader = zlib.decompressobj()
+    try:
+        body = reader.decompress(data, MAX_BODY)
+        if not reader.eof and reader.decompress(reader.unconsumed_tail, 1):
+            raise malformed(f"the proof decompresses to more than {MAX_BODY} bytes")
+    except zlib.error:
+        raise malformed("the compressed part is damaged") from None
+    if not reader.eof:
+        raise malformed("the file ends within the compressed part")
+    if reader.unused_data:
+        raise malformed(f"{len(reader.unused_data)} bytes follow the compressed part")
+    return body
