@@ -39,6 +39,9 @@ __all__ = [
 MOST_ERRORS = 20  # reported of one input in one run
 
 
+FIX_OF_REJECTED = "make it anew from the files as they are: `verify run SPEC --certificate DIR`"
+
+
 class VerifyError(Exception):
     """A problem the user can mend.  `code` is stable; `fix` says what to do, or is empty.
 
@@ -107,6 +110,9 @@ class EvidenceError(InputError):
 
 class RejectedError(VerifyError):
     """A certificate or witness file that does not show what it claims: exit code 1."""
+
+    def __init__(self, code: str, message: str, **rest: Any) -> None:
+        super().__init__(code, message, **{**rest, "fix": rest.get("fix") or FIX_OF_REJECTED})
 
 
 class QueryError(InputError):

@@ -187,7 +187,7 @@ def test_supports(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [([], "E016"), (["--hidden-nodes", "--unsat-proofs"], "E016"), (["--onnx-oprators"], "E012")]
+    ("words", "code"), [([], "E019"), (["--hidden-nodes", "--unsat-proofs"], "E019"), (["--onnx-oprators"], "E012")]
 )
 def test_supports_what(words: list[str], code: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["supports", *words]) == 2

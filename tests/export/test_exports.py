@@ -100,8 +100,8 @@ def test_to_a_folder(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        ([], "E017", "--to with one of vnnlib1, vnnlib2, smtlib2"),
-        (["--to", "vnnlib2"], "E017", "add -o DIR, or -k with one of: p, q"),
+        ([], "E018", "--to with one of vnnlib1, vnnlib2, smtlib2"),
+        (["--to", "vnnlib2"], "E018", "add -o DIR, or -k with one of: p, q"),
         (["--to", "vnnlib3"], "E013", "verify export --help"),
         (["--to", "vnnlib2", "-k", "r"], "E002", "There are: p, q"),
     ],

@@ -25,7 +25,7 @@ OUTPUT = Option(("--output", "-o"), "DIR", "write DIR/PROPERTY.vnnlib or .smt2 i
 def prepare(values: Namespace) -> Callable[[], int]:
     """Check the call.  Raises UsageError."""
     if values.to is None:
-        raise UsageError("E017", "--to is missing", fix=f"write --to with one of {', '.join(SUFFIXES)}")
+        raise UsageError("E018", "--to is missing", fix=f"write --to with one of {', '.join(SUFFIXES)}")
     return functools.partial(
         execute,
         values.SPEC,
@@ -58,7 +58,7 @@ def execute(
     chosen = api.chosen_properties(spec, properties or None)
     if folder is None and len(chosen) > 1:
         names = ", ".join(p.name for p in chosen)
-        raise UsageError("E017", "several properties need a folder", fix=f"add -o DIR, or -k with one of: {names}")
+        raise UsageError("E018", "several properties need a folder", fix=f"add -o DIR, or -k with one of: {names}")
     for prop in chosen:
         text, notes = _text(prop, spec, target, exact=exact)
         for note in notes:

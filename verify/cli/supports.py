@@ -38,7 +38,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
     asked = [name for name in CAPABILITIES if getattr(values, name)]
     if len(asked) != 1:
         problem = "no capability is asked for" if not asked else f"{len(asked)} capabilities are asked for"
-        raise UsageError("E016", problem, fix="ask for one, such as `verify supports --onnx-operators`")
+        raise UsageError("E019", problem, fix="ask for one, such as `verify supports --onnx-operators`")
     return functools.partial(_execute, asked[0])
 
 

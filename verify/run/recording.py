@@ -81,7 +81,12 @@ def write(directory: FilePath, record: Record) -> Path:
     try:
         certificate.decode(data) if suffix == "vcert" else witness_file.decode(data)
     except RejectedError as problem:
-        raise EvidenceError("E507", f"no evidence is written: {problem.message}", place=Place(str(target))) from None
+        raise EvidenceError(
+            "E507",
+            f"no evidence is written: {problem.message}",
+            place=Place(str(target)),
+            fix="shorten the spec's names and numbers, or leave --certificate out",
+        ) from None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=home)
         try:
