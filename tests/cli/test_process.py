@@ -121,7 +121,8 @@ def test_group_interrupt_as_at_a_terminal(write: Write) -> None:
         time.sleep(0.6)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=10)
-    assert process.returncode == 130 and err == "" and out.startswith("UNKNOWN   p0")
+    assert process.returncode == 130 and err in ("", "interrupted\n")  # the latter when it was still reading
+    assert out.startswith("UNKNOWN   p0") or err
 
 
 @pytest.mark.skipif(not linux, reason="needs PR_SET_PDEATHSIG")

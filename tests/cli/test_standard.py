@@ -198,3 +198,14 @@ def test_supports_what(words: list[str], code: str, capsys: pytest.CaptureFixtur
 def test_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--name"]) == 0
     assert capsys.readouterr().out == "policyproof\n"
+
+
+def test_a_call_from_an_old_process_is_not_ended_at_once(
+    files: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The age of the process counts as start-up only where it can be that; it once ended whole test runs, with 0."""
+    from verify.core import child
+
+    monkeypatch.setattr(child, "age_s", lambda: 100.0)
+    assert main([files[0], "--network", f"N={files[2]}", "--timeout", "60"]) == 0
+    assert capsys.readouterr().out.startswith("sat")

@@ -30,6 +30,7 @@ STYLES = {
 DEFAULT_SECONDS = 60.0
 ANSWER_SHARE, ANSWER_LEAST_S = 0.05, 0.35  # of the time, and seconds, kept back to end the work and to answer
 LAST_MOMENT_S = 0.12  # before the end: answer whatever the work is at
+START_UP_AT_MOST_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def _execute(request: Request) -> int:
     from verify.core import child
     from verify.run.process import WorkerProcess
 
-    started = child.age_s()
+    age = child.age_s()
+    started = age if age < START_UP_AT_MOST_S else 0.0  # an older process was not started for this call
     first: WorkerProcess | None = None
     with _last_moment(request, request.timeout - started) as answering:
         try:
