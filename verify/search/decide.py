@@ -19,8 +19,9 @@ from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
 
-CHEAP_WORK = 250_000  # weights times bound passes: up to here a certificate is made without being asked for …
+CHEAP_WORK = 150_000  # weights times bound passes: up to here a certificate is made without being asked for …
 SECONDS_PER_WORK = 1e-5  # the kernel's pace at its slowest, about
+CHEAP_TO_MEND = 20_000  # … and up to here it is mended where it needs that …
 CHEAP_SECONDS = 0.25  # … unless mending it takes longer than this
 
 
@@ -134,7 +135,8 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
     clock = run.budget.clock
     until = min(run.budget.deadline, math.inf if always else clock() + CHEAP_SECONDS)
     try:
-        payload, checked = _checked(run.query, sketches, claim, lambda: clock() > until)
+        mend = always or work <= CHEAP_TO_MEND
+        payload, checked = _checked(run.query, sketches, claim, lambda: not mend or clock() > until)
     except UncertifiedError as problem:
         return replace(decision, notes=(*decision.notes, f"no certificate: {problem}")) if always else decision
     except (MissedError, RejectedError) as problem:
@@ -145,11 +147,13 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
 
 def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool]) -> tuple[bytes, Checked]:
     """A payload that the kernel accepts: the search's steps as they are, else mended."""
-    from verify.search.certify import certify, draft
+    from verify.search.certify import UncertifiedError, certify, draft
 
     try:
         payload = draft(query, sketches, claim)
         return payload, check(query, payload, claim)
-    except RejectedError:
+    except RejectedError as problem:
+        if stop():
+            raise UncertifiedError(str(problem)) from problem
         payload = certify(query, sketches, claim, stop)
         return payload, check(query, payload, claim)
