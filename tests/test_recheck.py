@@ -20,6 +20,8 @@ from tests.run.conftest import Write, write
 from verify import api, recheck
 from verify.core.canonical_json import readable
 from verify.core.certificate import Certificate, decode, encode
+from verify.core.property import Ball
+from verify.core.query import Affine, And, Or, Query, Row
 from verify.core.verdict import Verdict
 from verify.core.witness_file import WitnessFile
 from verify.errors import EvidenceError, RejectedError
@@ -327,6 +329,37 @@ def test_points_must_be_inside_and_violate(keep: Keep) -> None:
     rejected(check(edited(keep(0), point("2", "2"))), "E513", "assumptions")
     rejected(check(edited(keep(0), point("1/4", "1/4"))), "E513", "violate")
     rejected(check(edited(keep(0), point("1/2", "1/2"))), "E513", "violate")  # a tie is allowed by <=
+
+
+def test_points_outside_an_l2_ball_are_rejected(keep: Keep, spec: Spec) -> None:
+    record = recheck.decode(keep(0).read_bytes())
+    assert isinstance(record, WitnessFile)
+    (x,) = record.witness.x
+    around = replace(spec.properties[0], balls=(Ball((Affine(((0, Fraction(1)),), -x),), Fraction(0)),))
+    assert Checker().judge(record, around, spec)[0] is None
+    beside = replace(spec.properties[0], balls=(Ball((Affine(((0, Fraction(1)),), 5 - x),), Fraction(4)),))
+    with pytest.raises(RejectedError, match="outside the l2 ball"):
+        Checker().judge(record, beside, spec)
+
+
+def test_a_proof_of_a_vacuous_property_is_no_proof(spec: Spec) -> None:
+    prop = spec.properties[1]
+    record = Certificate(recording.subject_of(prop, spec), "PROVED", b"", b"", {})
+    assert recheck.check_not_vacuous(record, prop.query) == ()
+
+    def assuming(*rows: Row) -> Query:
+        return replace(prop.query, assumption=And((prop.query.assumption, *rows)))
+
+    nowhere = assuming(Row.of({0: 1}, {}, -99))
+    with pytest.raises(RejectedError, match="VACUOUS, not PROVED"):
+        recheck.check_not_vacuous(record, nowhere)
+    either = Or((Row.of({0: 1}, {}, 0, strict=True), Row.of({0: -1}, {}, 0, strict=True)))
+    hole = assuming(either, Row.of({0: 1}, {}, 0))
+    assert recheck.check_not_vacuous(record, hole) == ()
+    thin = assuming(Row.of({0: -1}, {}, 0, strict=True), Row.of({0: 1}, {}, 0))  # 0 < x <= 0: only rows show it
+    (note,) = recheck.check_not_vacuous(record, thin)
+    assert "not shown" in note
+    assert recheck.check_not_vacuous(replace(record, verdict="VACUOUS"), nowhere) == ()
 
 
 def test_a_replay_that_disagrees_rejects_refuted(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:

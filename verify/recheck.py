@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, Union, cast
 from verify.core import certificate, query_text, witness_file
 from verify.core.certificate import LOWERING, MAX_FILE, QUANTIFIERS, Certificate, FileRef, Subject
 from verify.core.evaluate import evaluate
+from verify.core.normal_form import normal_form
 from verify.core.query import Query, holds, margin
 from verify.core.report import EXIT_ERROR, EXIT_OK, EXIT_VIOLATED
 from verify.core.witness_file import Record, WitnessFile
@@ -107,8 +108,10 @@ class Checker:
         try:
             if isinstance(record, Certificate):
                 kernel = self.kernel or load_kernel(reference=self.reference)
-                return check_certificate(record, prop.query, kernel), ()
+                return check_certificate(record, prop.query, kernel), check_not_vacuous(record, prop.query)
             check_witness(record, prop.query)
+            if not all(ball.contains(record.witness.x) for ball in prop.balls):
+                raise RejectedError("E513", "the point lies outside the l2 ball, only in its flat-sided hull")
             return None, replay_witness(record, prop.query, spec)
         except (MemoryError, RecursionError) as problem:
             kind = "memory" if isinstance(problem, MemoryError) else "stack"
@@ -222,6 +225,23 @@ def check_certificate(record: Certificate, query: Query, kernel: Kernel) -> Chec
     if dict(checked.leaves) != dict(record.leaves):
         raise RejectedError("E512", f"the header counts other leaves than the proof has ({_counts(checked.leaves)})")
     return checked
+
+
+def check_not_vacuous(record: Certificate, query: Query) -> tuple[str, ...]:
+    """Look for a point that satisfies the assumptions, without which a proof shows nothing; what there is to say.
+
+    Raises RejectedError E511 when their boxes alone contradict each other: the verdict would be VACUOUS.
+    """
+    if record.claim == "vacuous":
+        return ()
+    assumed = normal_form(query).assumed
+    if not assumed:
+        raise RejectedError("E511", f"the assumptions contradict each other: this is VACUOUS, not {record.verdict}")
+    for region in assumed:
+        centre = [(low + high) / 2 for low, high in zip(region.box.lower, region.box.upper, strict=True)]
+        if all(row.holds(centre, ()) for row in region.rows):
+            return ()
+    return ("not shown by this file: that some point satisfies the assumptions",)
 
 
 def check_witness(record: WitnessFile, query: Query) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.networks import budget, network, over_box
+from verify.core.normal_form import normal_form
 from verify.core.query import And, Query, Row
 from verify.kernel import Checked, RejectedError, check
+from verify.kernel.check import numbered
 from verify.kernel.walk import BOUND, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.search.certify import header
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
 
@@ -65,13 +68,78 @@ def test_rejected(name: str) -> None:
         check(at_least(bound), data, "unsat")
 
 
-def test_splits_of_both_kinds_prove_what_one_pass_cannot() -> None:
+def test_splits_of_inputs_in_either_order() -> None:
     for steps in ((LOW, 0, *DIRECT, *DIRECT), (HIGH, 0, *DIRECT, *DIRECT)):
         assert check(at_least(Fraction(11, 10)), payload(*steps), "unsat").leaves == {"bound": 2}
-    rows = (WEIGHTED, 1, 0, 1, 0, 0, LEAF)
-    tree = (PHASES, 0, PHASES, 1, *rows, *rows, PHASES, 1, *rows, *rows)
-    with pytest.raises(RejectedError):
-        check(at_least(1), payload(*tree), "unsat")
+
+
+TWO = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 0], [0, 1]])], [0, 0], False))  # relu(x), relu(-x)
+RAMP = network(1, ([(0, [[1], [1]])], [0, 0.25], True), ([(1, [[-1, 1]])], [0], False))  # relu(x + 1/4) - relu(x)
+
+
+def weighted(*gamma: int, slopes: tuple[int, ...] = (), betas: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """A leaf that weighs the rows of case 0; slopes and betas of the first variables."""
+    steps = [WEIGHTED, 1, 0, *gamma]
+    for numbers in (slopes, betas):
+        steps += [len(numbers), *(byte for n in numbers for byte in (0, *varint(n)))]
+    return (*steps, LEAF)
+
+
+def apart(limit: Fraction) -> Query:
+    """relu(x) + x <= -limit and relu(x) - 2 x <= -limit: twice the first and the second give relu(x) <= -limit."""
+    rows = And((Row.of({0: 1}, {0: 1}, -limit), Row.of({0: -2}, {0: 1}, -limit)))
+    return over_box(TWO, -1, 1, rows)
+
+
+def test_a_combination_proves_what_no_row_does_alone() -> None:
+    scales = (1, 2, 2, 2)
+    with pytest.raises(RejectedError, match="still open"):
+        check(apart(Fraction(1, 4)), payload(BOUND, LEAF, scales=scales), "unsat")
+    checked = check(apart(Fraction(1, 4)), payload(*weighted(2, 1, slopes=(0,)), scales=scales), "unsat")
+    assert checked.leaves == {"weighted": 1}
+    for false in (Fraction(0), Fraction(-1, 4)):  # x = 0 satisfies both rows
+        for gamma in ((2, 1), (1, 1), (255, 0), (0, 3)):
+            for slope in (0, 128, 256):
+                with pytest.raises(RejectedError, match="do not close"):
+                    check(apart(false), payload(*weighted(*gamma, slopes=(slope,)), scales=scales), "unsat")
+
+
+def test_phases_prove_what_triangles_do_not() -> None:
+    query = over_box(RAMP, -1, 1, Row.of({}, {0: -1}, Fraction(-3, 8)))  # the ramp ends at 1/4
+    with pytest.raises(RejectedError, match="still open"):
+        check(query, payload(TIGHTEN, REDUCE, BOUND, LEAF), "unsat")
+    plain, pulled = weighted(1), weighted(1, betas=(1 << 39,))
+    tree = (PHASES, 0, PHASES, 1, *plain, *pulled, PHASES, 1, *pulled, *plain)
+    assert check(query, payload(*tree), "unsat").leaves == {"weighted": 4}
+    swapped = (PHASES, 0, PHASES, 1, *pulled, *plain, PHASES, 1, *plain, *pulled)
+    for steps in (swapped, (PHASES, 0, *plain, *pulled), (PHASES, 0, PHASES, 0, *plain, *plain, *plain)):
+        with pytest.raises(RejectedError):
+            check(query, payload(*steps), "unsat")
+    with pytest.raises(RejectedError):  # the ramp does reach 1/5
+        check(over_box(RAMP, -1, 1, Row.of({}, {0: -1}, Fraction(-1, 5))), payload(*tree), "unsat")
+
+
+def test_random_multipliers_never_prove_a_false_claim() -> None:
+    rng, reached = random.Random(8), 0
+    queries = [random_tiny_query(random.Random(n), n % 2 == 0) for n in range(900, 1000)]
+    single = [q for q in queries if phase_enumeration(q) and len(normal_form(q).regions) == 1]
+    for _ in range(3000):
+        query = rng.choice(single)
+        (region,) = normal_form(query).regions
+        _, cases = numbered(region)
+        steps = bytearray([PHASES, 0] * rng.randint(0, 1))
+        for _ in range(1 + len(steps) // 2):
+            steps += bytes([WEIGHTED]) + varint(len(cases))
+            for number, case in enumerate(cases):
+                steps += varint(number) + bytes(rng.choice([0, 1, 2, 255]) for _ in case)
+                for most in (256, 1 << 42):
+                    size = rng.randint(0, 3)
+                    steps += varint(size) + b"".join(varint(0) + varint(rng.randint(0, most)) for _ in range(size))
+            steps.append(LEAF)
+        with pytest.raises(RejectedError) as caught:
+            check(query, varint(1) + header(query, region) + bytes(steps), "unsat")
+        reached += "do not close" in str(caught.value)
+    assert reached > 300
 
 
 def test_a_tie_is_closed_exactly_and_only_where_strict() -> None:
