@@ -16,7 +16,8 @@ from verify.bounds.backward import propagate
 from verify.core.floats import OutOfRangeError
 from verify.core.normal_form import Region
 from verify.core.query import Query
-from verify.kernel.check import Claim, claimed_regions, numbered, read_root
+from verify.kernel.build import Root
+from verify.kernel.check import Claim, claimed_regions, numbered, read_hints
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, Walk, exact_box
@@ -60,7 +61,7 @@ def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool
     rows, cases = numbered(region)
     try:
         head = header(query, region)
-        root = read_root(query.network, region, rows, Stream(head))
+        root = Root(query.network, region, rows, *read_hints(query.network, rows, Stream(head)))
         script = Script(sketch)
         Mending(query.network, region, rows, cases, script, stop=stop).run(root.node)
     except RejectedError as problem:

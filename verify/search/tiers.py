@@ -15,6 +15,7 @@ from verify.bounds.enclosure import Enclosure
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
+from verify.native.machine import Compiler, Explore
 from verify.search.attack import Attack, Point, is_solution
 from verify.search.branch import (
     JUDGE_SECONDS,
@@ -29,7 +30,6 @@ from verify.search.branch import (
     wants_judge,
 )
 from verify.search.compiled import layout
-from verify.search.compiled.machine import Compiler, Explore
 from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run

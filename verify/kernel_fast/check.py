@@ -1,0 +1,152 @@
+"""The fast path's entry: tables for the compiled walk, and what it leaves to Python (exact leaves, messages)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verify.core.network import Network
+from verify.core.normal_form import Region
+from verify.core.query import Query, Row
+from verify.kernel.build import Entry
+from verify.kernel.check import Checked, Claim, Reference, check, numbered, read_hints
+from verify.kernel.exact import check_exact
+from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.walk import exact_box
+from verify.kernel_fast import layout as at
+from verify.kernel_fast.tables import RefusedError, tables
+from verify.native import machine
+
+START_PLACES = 1 << 18  # free places to begin with
+MOST_PLACES = 1 << 27  # a gigabyte: above, the fast path refuses
+RULES = ("bound", "weighted", "exact")
+
+
+def check_fast(query: Query, payload: bytes, claim: Claim) -> Checked:
+    """`verify.kernel.check` at compiled speed; by the reference itself where there is no compiled code or it refuses.
+
+    Guarantee: the same integers as the reference's, or no result; `mode` says which path gave it.
+    Raises RejectedError; QueryError as normal_form does.
+    """
+    explore = machine.cached("kernel")
+    if explore is None:
+        return check(query, payload, claim)
+    try:
+        return check(query, payload, claim, Fast(explore))
+    except RefusedError:
+        return check(query, payload, claim, Reference())
+
+
+@dataclass(frozen=True)
+class Fast:
+    """Follows a region's proof in compiled code.  Raises RefusedError where only the reference can tell."""
+
+    explore: machine.Explore
+    mode: Literal["reference", "fast"] = "fast"
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+        rows, cases = numbered(region)
+        scales, twins = read_hints(network, rows, stream)
+        walk = FastWalk(self.explore, network, region, rows, cases, scales, twins)
+        walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
+        if walk.go() == at.OPEN_LEAF:
+            leaf = sum(walk.counts().values())
+            raise RejectedError(f"leaf {leaf}: {len(walk.open_cases())} cases are still open")
+        stream.at = walk.position
+        for rule, count in walk.counts().items():
+            counts[rule] = counts.get(rule, 0) + count
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node's box over s, in units of 2^-P."""
+
+    box_low: list[int]
+    box_high: list[int]
+
+
+class FastWalk:
+    """One region's tree in compiled code."""
+
+    def __init__(
+        self,
+        explore: machine.Explore,
+        network: Network,
+        region: Region,
+        rows: Sequence[Row],
+        cases: Sequence[Sequence[int]],
+        scales: Sequence[int],
+        twins: dict[Entry, Entry],
+    ) -> None:
+        self.explore, self.network, self.region, self.rows, self.cases = explore, network, region, rows, cases
+        filled = tables(network, region, rows, cases, scales, twins)
+        self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
+        self.numbers[: len(filled)] = filled
+        self.numbers[at.SIZE] = len(self.numbers)
+
+    def begin(self, payload: NDArray[np.uint8], position: int) -> None:
+        """The steps to follow, from a place on."""
+        self.payload = payload
+        self.numbers[at.POS], self.numbers[at.END] = position, len(payload)
+
+    @property
+    def position(self) -> int:
+        return int(self.numbers[at.POS])
+
+    def go(self) -> int:
+        """Walk until the tree has ended (layout.DONE) or a leaf is open (layout.OPEN_LEAF).
+
+        Raises RefusedError; RejectedError of exact leaves.
+        """
+        while True:
+            status = self.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
+            if status in (at.DONE, at.OPEN_LEAF):
+                return status
+            if status == at.MORE:
+                self._grow()
+            elif status == at.EXACT_STEP:
+                self._exact()
+            else:
+                raise RefusedError
+
+    def _grow(self) -> None:
+        size = max(2 * len(self.numbers), len(self.numbers) + int(self.numbers[at.NEED]))
+        if size > MOST_PLACES:
+            raise RefusedError
+        old, self.numbers = self.numbers, np.zeros(size, np.int64)
+        self.numbers[: len(old)] = old
+        self.numbers[at.SIZE] = size
+
+    def _exact(self) -> None:
+        stream = Stream(self.payload.tobytes())
+        stream.at = self.position + 1
+        cases = [[self.rows[r] for r in self.cases[c]] for c in self.open_cases()]
+        check_exact(self.network, cases, exact_box(self.region, self.box()), stream)
+        self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
+
+    def _array(self, place: int, count: int) -> list[int]:
+        start = int(self.numbers[place])
+        found: list[int] = self.numbers[start : start + count].tolist()
+        return found
+
+    def open_cases(self) -> list[int]:
+        return self._array(at.OPEN, int(self.numbers[at.OPEN_COUNT]))
+
+    def box(self) -> Box:
+        d = int(self.numbers[at.INPUTS])
+        both = self._array(at.BOX, 2 * d)
+        return Box(both[:d], both[d:])
+
+    def bounds(self) -> tuple[list[int], list[int]]:
+        """Of ζ, by variable of the node's system."""
+        n = int(self.numbers[self.numbers[at.SYSTEM]])
+        return self._array(at.LOW, n), self._array(at.HIGH, n)
+
+    def counts(self) -> dict[str, int]:
+        """Leaves by the rule that closed them."""
+        found = self.numbers[at.COUNTS : at.COUNTS + 3].tolist()
+        return {rule: count for rule, count in zip(RULES, found, strict=True) if count}
