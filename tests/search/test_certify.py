@@ -53,7 +53,7 @@ def test_a_kernel_that_rejects_is_heard(monkeypatch: pytest.MonkeyPatch) -> None
     def reject(*_: object) -> None:
         raise RejectedError("no")
 
-    monkeypatch.setattr(deciding, "check", reject)
+    monkeypatch.setattr(deciding, "check_fast", reject)
     found = decide(over_box(HAT, -1, 1, Row.of({}, {0: -1}, -3)), budget(), certificate=True)
     assert (found.answer, found.reason, found.payload) == ("unknown", "defect", None)
 

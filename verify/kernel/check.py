@@ -14,6 +14,7 @@ from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
 Claim = Literal["unsat", "vacuous"]
+Mode = Literal["reference", "fast"]
 RULE = "K1"
 MAX_SCALE = 4096
 _MINT = object()
@@ -26,7 +27,7 @@ class Checked:
     claim: Claim
     network_digest: str
     leaves: dict[str, int]  # by the rule that closed them
-    mode: Literal["reference", "fast"]
+    mode: Mode
     mint: object
 
     def __post_init__(self) -> None:
@@ -37,7 +38,8 @@ class Checked:
 class Follow(Protocol):
     """Reads one region's proof off the stream and counts leaves by rule.  Raises RejectedError unless all close."""
 
-    mode: Literal["reference", "fast"]
+    @property
+    def mode(self) -> Mode: ...
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None: ...
 
@@ -45,7 +47,7 @@ class Follow(Protocol):
 class Reference:
     """The plain path: this package alone."""
 
-    mode: Literal["reference", "fast"] = "reference"
+    mode: Mode = "reference"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         rows, cases = numbered(region)

@@ -23,7 +23,7 @@ HALF_SUM, OUTSIDE_SUM = 1 << SUM_BITS, ~((1 << (SUM_BITS + 1)) - 1)
 HALF_P = P // 2
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def product(_typing: Any, _a: Any, _b: Any) -> Any:
     """a · b >> P for |a|, |b| <= 2^50, in 128 bits."""
 

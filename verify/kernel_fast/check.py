@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 from verify.kernel.build import Entry
-from verify.kernel.check import Checked, Claim, Reference, check, numbered, read_hints
+from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered, read_hints
 from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import exact_box
@@ -46,7 +45,7 @@ class Fast:
     """Follows a region's proof in compiled code.  Raises RefusedError where only the reference can tell."""
 
     explore: machine.Explore
-    mode: Literal["reference", "fast"] = "fast"
+    mode: Mode = "fast"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         rows, cases = numbered(region)
@@ -61,7 +60,7 @@ class Fast:
             counts[rule] = counts.get(rule, 0) + count
 
 
-@dataclass(frozen=True)
+@dataclass
 class Box:
     """A node's box over s, in units of 2^-P."""
 

@@ -42,7 +42,8 @@ class Entries:
 
     def arrays(self) -> tuple[Ints, Ints, Ints]:
         empty = np.zeros(0, np.int64)
-        return tuple(np.concatenate([empty, *parts]) for parts in (self.starts, self.columns, self.values))
+        starts, columns, values = (np.concatenate([empty, *p]) for p in (self.starts, self.columns, self.values))
+        return starts, columns, values
 
 
 class Rows:
@@ -104,7 +105,9 @@ class Rows:
         """A block's entries over s, its constants and errors, in integers all the way."""
         denominator = self.denominator * (matrix.values.integers()[1] if matrix is not None else 1)
         bias, bias_denominator = block.bias.integers()
-        counts, columns, values = [], [], []
+        counts: list[int] = []
+        columns: list[int] = []
+        values: list[int] = []
         for row in range(block.size):
             constant, before = 0, len(columns)
             for column, w in matrix.numerators(row) if matrix is not None else ():
@@ -133,7 +136,7 @@ def scaled(matrix: Matrix, power: int) -> tuple[Ints, Ints, Ints, NDArray[np.boo
         place = np.flatnonzero(floats)
         row, column, weights = place // matrix.columns, place % matrix.columns, floats[place]
     else:
-        row = np.repeat(np.arange(matrix.rows), np.diff(np.frombuffer(matrix.starts, np.int64)))
+        row = np.repeat(np.arange(matrix.rows), np.diff(matrix.starts))
         column, weights = np.frombuffer(matrix.indices, np.int64), floats
     with np.errstate(all="ignore"):
         product = np.ldexp(weights, power)

@@ -6,6 +6,7 @@ the box is split once more, and leaves at ties get an exact proof.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,18 @@ import numpy as np
 
 from verify.bounds.backward import propagate
 from verify.core.floats import OutOfRangeError
+from verify.core.network import Network
 from verify.core.normal_form import Region
-from verify.core.query import Query
+from verify.core.query import Query, Row
 from verify.kernel.build import Root
 from verify.kernel.check import Claim, claimed_regions, numbered, read_hints
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
-from verify.kernel.walk import EXACT, LOW, Walk, exact_box
+from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
+from verify.kernel_fast.check import FastWalk
+from verify.kernel_fast.layout import OPEN_LEAF
+from verify.kernel_fast.tables import RefusedError
+from verify.native import machine
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.problem import build_problem
 from verify.search.sketch import AGAIN, OPEN
@@ -28,6 +34,7 @@ from verify.search.sketch import AGAIN, OPEN
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
 EXACT_LEAVES = 256
+ROOM = 1 << 16  # in front of the steps, for those that mending puts there
 
 
 class MissedError(Exception):
@@ -59,11 +66,18 @@ def draft(query: Query, sketches: Sequence[bytes], claim: Claim) -> bytes:
 
 def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool]) -> bytes:
     rows, cases = numbered(region)
+    head = header(query, region)
+    hints = read_hints(query.network, rows, Stream(head))
+    mender = Mender(query.network, region, rows, cases, stop)
     try:
-        head = header(query, region)
-        root = Root(query.network, region, rows, *read_hints(query.network, rows, Stream(head)))
+        explore = machine.cached("kernel")
+        if explore is not None:
+            with contextlib.suppress(RefusedError):
+                return head + mend_fast(FastWalk(explore, query.network, region, rows, cases, *hints), sketch, mender)
+        mender.mended = 0
+        root = Root(query.network, region, rows, *hints)
         script = Script(sketch)
-        Mending(query.network, region, rows, cases, script, stop=stop).run(root.node)
+        Mending(query.network, region, rows, cases, script, mender=mender).run(root.node)
     except RejectedError as problem:
         raise UncertifiedError(str(problem)) from problem
     return head + bytes(script.taken)
@@ -141,38 +155,73 @@ class Script(Stream):
 
 
 @dataclass
-class Mending(Walk):
-    """A walk that, where a leaf is open, goes on instead of rejecting."""
+class Mender:
+    """Says how to go on where a leaf is open."""
 
-    stop: Callable[[], bool] = lambda: False
+    network: Network
+    region: Region
+    rows: Sequence[Row]
+    cases: Sequence[Sequence[int]]
+    stop: Callable[[], bool]
     mended: int = 0
 
-    def unclosed(self, node: Node) -> Sequence[Node | None]:
-        """Prove a leaf exactly where few phases are open, else split it once more."""
-        script = self.stream
-        assert isinstance(script, Script)
+    def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int) -> bytes:
+        """Prove a leaf exactly where few phases are open, else split it once more.  Raises RejectedError, MissedError.
+
+        The steps stand for the LEAF.
+        """
         self.mended += 1
         if self.mended > MOST_MENDED or self.stop():
             raise RejectedError("too many leaves stay open")
-        unstable = sum(node.low[j] < 0 < node.high[j] for j in node.variables)
-        steps = self.exact_steps(node) if unstable <= EXACT_UNSTABLE else None
-        if steps is not None:
-            script.replace_last(bytes([EXACT]) + steps + OPEN)
-            return self.visit(node)
-        axis = max(range(len(node.box_low)), key=lambda k: self.width(node, k))
-        if self.width(node, axis) < 2:
+        exact = self._exact_steps(node, open_cases) if unstable <= EXACT_UNSTABLE else None
+        if exact is not None:
+            return bytes([EXACT]) + exact + OPEN
+        axis = max(range(len(node.box_low)), key=lambda k: self._width(node, k))
+        if self._width(node, axis) < 2:
             raise RejectedError("a leaf cannot be split further")
-        script.replace_last(bytes([LOW]) + varint(axis) + AGAIN + AGAIN)
-        return self.visit(node)
+        return bytes([LOW]) + varint(axis) + AGAIN + AGAIN
 
-    def width(self, node: Node, k: int) -> int:
+    def _width(self, node: NodeBox, k: int) -> int:
         """Of a side, in the region's own measure; 0 for an input that does not vary."""
         sides = self.region.box
         return node.box_high[k] - node.box_low[k] if sides.lower[k] < sides.upper[k] else 0
 
-    def exact_steps(self, node: Node) -> bytes | None:
-        cases = [[self.rows[r] for r in self.cases[c]] for c in node.cases]
+    def _exact_steps(self, node: NodeBox, open_cases: Sequence[int]) -> bytes | None:
+        cases = [[self.rows[r] for r in self.cases[c]] for c in open_cases]
         outcome = prove_exactly(self.network, cases, exact_box(self.region, node), leaves=EXACT_LEAVES)
         if isinstance(outcome, Solution):
             raise MissedError(f"the search missed a solution: {', '.join(map(str, outcome.x))}")
         return outcome.steps if outcome is not None else None
+
+
+@dataclass
+class Mending(Walk):
+    """A walk that, where a leaf is open, goes on instead of rejecting."""
+
+    mender: Mender | None = None
+
+    def unclosed(self, node: Node) -> Sequence[Node | None]:
+        script = self.stream
+        assert isinstance(script, Script) and self.mender is not None
+        unstable = sum(node.low[j] < 0 < node.high[j] for j in node.variables)
+        script.replace_last(self.mender.steps(node, node.cases, unstable))
+        return self.visit(node)
+
+
+def mend_fast(walk: FastWalk, sketch: bytes, mender: Mender) -> bytes:
+    """The steps that the compiled walk took.  Raises RefusedError, RejectedError, MissedError."""
+    buffer = bytearray(ROOM) + sketch
+    taken, begun = bytearray(), ROOM
+    while True:
+        walk.begin(np.frombuffer(buffer, np.uint8), begun)
+        if walk.go() != OPEN_LEAF:
+            return bytes(taken + buffer[begun : walk.position])
+        end = walk.position
+        taken += buffer[begun : end - 1]
+        low, high = walk.bounds()
+        unstable = sum(a < 0 < b for a, b in zip(low, high, strict=True))
+        steps = mender.steps(walk.box(), walk.open_cases(), unstable)
+        begun = end - len(steps)
+        if begun < 0:
+            raise RefusedError
+        buffer[begun:end] = steps

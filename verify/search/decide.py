@@ -10,7 +10,8 @@ from verify.core.budget import Budget
 from verify.core.normal_form import NormalForm, Region, normal_form
 from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
-from verify.kernel import Checked, Claim, RejectedError, check
+from verify.kernel import Checked, Claim, RejectedError
+from verify.kernel_fast import check_fast
 from verify.search.attack import Point, is_solution
 from verify.search.difference import close_differences
 from verify.search.run import Run
@@ -58,7 +59,7 @@ def _by_hint(run: Run, hint: bytes | None) -> Decision | None:
     if hint is None:
         return None
     try:
-        return _proved(run.unsat(), hint, check(run.query, hint, "unsat"))
+        return _proved(run.unsat(), hint, check_fast(run.query, hint, "unsat"))
     except RejectedError:
         return None
 
@@ -151,9 +152,9 @@ def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[
 
     try:
         payload = draft(query, sketches, claim)
-        return payload, check(query, payload, claim)
+        return payload, check_fast(query, payload, claim)
     except RejectedError as problem:
         if stop():
             raise UncertifiedError(str(problem)) from problem
         payload = certify(query, sketches, claim, stop)
-        return payload, check(query, payload, claim)
+        return payload, check_fast(query, payload, claim)
