@@ -22,7 +22,7 @@ from verify.kernel.system import Form, Node
 from verify.kernel.walk import BOUND, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk
 from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
-from verify.kernel_fast.check import FastWalk
+from verify.kernel_fast.check import Fast, FastWalk, never
 from verify.kernel_fast.tables import RefusedError
 from verify.search.certify import root_hints
 from verify.search.decide import decide
@@ -56,6 +56,10 @@ def random_query(rng: random.Random) -> Query:
     rows = [Row.of({}, {rng.randrange(sizes[-1]): rng.choice([1, -2])}, rng.gauss(0, 3)) for _ in range(3)]
     net = network(sizes[0], *layers)
     return over_box(net, -1, rng.choice([1, 0.7]), *rows[:1], *rows[1 : rng.randint(1, 3)])
+
+
+def path() -> Fast:
+    return Fast(compiled_kernel(), never)
 
 
 def random_steps(rng: random.Random) -> bytes:
@@ -106,10 +110,10 @@ def follow(query: Query, region: Region, rng: random.Random) -> int:
         node: Node = Root(query.network, region, rows, *hints).node
     except RejectedError:
         with pytest.raises(RefusedError):
-            run(FastWalk(compiled_kernel(), query.network, region, rows, cases, *hints), bytes([LEAF]))
+            run(FastWalk(path(), query.network, region, rows, cases, *hints), bytes([LEAF]))
         return 0
     try:
-        fast = FastWalk(compiled_kernel(), query.network, region, rows, cases, *hints)
+        fast = FastWalk(path(), query.network, region, rows, cases, *hints)
     except RefusedError:
         return 0
     compared = 0

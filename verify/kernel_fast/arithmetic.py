@@ -1,8 +1,8 @@
 """Guarded 64-bit arithmetic in units of 2^-P: products in 128 bits, rounded down.
 
-Every factor passes `factor` and every sum passes `total`, which note in A[GUARD] that a number left its range; whatever
-was computed afterwards is then thrown away.  |factor| <= 2^50 makes a product's 128 bits shifted by P = 40 at most 2^60
-in size, and with sums below 2^61 in size neither that nor the next sum wraps.
+Sums pass `total`, which notes in A[GUARD] that it left [-2^61, 2^61); whatever was computed afterwards is then
+thrown away.  A product outside that range becomes 2^62, so that the sum it goes into is outside too, and cannot wrap.
+Where a row as a whole is known to stay inside, `plain_product` and bare sums do.
 """
 
 from __future__ import annotations
@@ -15,38 +15,43 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from verify.kernel.system import P
-from verify.kernel_fast.layout import FACTOR_BITS, GUARD, SUM_BITS
+from verify.kernel_fast.layout import GUARD, SUM_BITS
 
 compiled: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True)
-HALF_FACTOR, OUTSIDE_FACTOR = 1 << FACTOR_BITS, ~((1 << (FACTOR_BITS + 1)) - 1)
-HALF_SUM, OUTSIDE_SUM = 1 << SUM_BITS, ~((1 << (SUM_BITS + 1)) - 1)
+HALF, OUTSIDE = 1 << SUM_BITS, ~((1 << (SUM_BITS + 1)) - 1)
 HALF_P = P // 2
 
 
 @intrinsic
 def product(_typing: Any, _a: Any, _b: Any) -> Any:
-    """a · b >> P for |a|, |b| <= 2^50, in 128 bits."""
+    """a · b >> P, or 2^62 where that is not in [-2^61, 2^61)."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         wide = ir.IntType(128)
         left, right = (builder.sext(x, wide) for x in arguments)
-        shifted = builder.ashr(builder.mul(left, right), ir.Constant(wide, P))
-        return builder.trunc(shifted, ir.IntType(64))
+        shifted = builder.ashr(builder.mul(left, right), wide(P))
+        inside = builder.icmp_unsigned("<", builder.add(shifted, wide(HALF)), wide(2 * HALF))
+        return builder.select(inside, builder.trunc(shifted, ir.IntType(64)), ir.IntType(64)(2 * HALF))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def plain_product(_typing: Any, _a: Any, _b: Any) -> Any:
+    """a · b >> P where that fits 64 bits."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        left, right = (builder.sext(x, wide) for x in arguments)
+        return builder.trunc(builder.ashr(builder.mul(left, right), wide(P)), ir.IntType(64))
 
     return types.int64(types.int64, types.int64), generate
 
 
 @compiled
-def factor(A, x):
-    """x, noted if |x| > 2^50 (or about that)."""
-    A[GUARD] |= (x + HALF_FACTOR) & OUTSIDE_FACTOR
-    return x
-
-
-@compiled
 def total(A, x):
     """x, noted if not -2^61 <= x < 2^61."""
-    A[GUARD] |= (x + HALF_SUM) & OUTSIDE_SUM
+    A[GUARD] |= (x + HALF) & OUTSIDE
     return x
 
 

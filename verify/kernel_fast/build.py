@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verify.kernel.system import ONE
-from verify.kernel_fast.arithmetic import compiled, factor, product, total
+from verify.kernel_fast.arithmetic import compiled, product, total
 from verify.kernel_fast.layout import (
     AT_BLOCK,
     AT_ROW,
@@ -20,6 +20,8 @@ from verify.kernel_fast.layout import (
     META,
     MORE,
     NEED,
+    PATIENCE,
+    PAUSED,
     REFUSED,
     REJECTED,
     RELU,
@@ -57,13 +59,14 @@ def interval(A, v, sign):
         if A[A[RELU] + source] == 1:
             end = max(end, 0)
         least = total(A, least + product(w, end))
-    return factor(A, least)
+    return least
 
 
 @compiled
 def spread(A, v, t):
     """Work values += t · the row's entries over values, rounded down; returns how many there are."""
     first, last = A[A[W_START] + v], A[A[W_START] + v + 1]
+    A[PATIENCE] -= last - first
     for k in range(first, last):
         place = A[WORK_VALUES] + A[A[W_COLUMN] + k]
         A[place] = total(A, A[place] + product(t, A[A[W_VALUE] + k]))
@@ -96,7 +99,6 @@ def compose_value(A, v, block, count):
             if t == 0:
                 continue
             A[A[WORK_VALUES] + u] = 0
-            factor(A, t)
             relu, source = A[A[RELU] + u] == 1, u
             if relu and A[A[VALUE_HIGH] + u] <= 0:
                 continue
@@ -159,6 +161,8 @@ def build(A):
             A[AT_BLOCK], A[AT_ROW] = b, v
             if A[GUARD] != 0:
                 return REFUSED
+            if A[PATIENCE] < 0:
+                return PAUSED
             if A[A[RELU] + v] == 1 and A[A[VALUE_LOW] + v] < 0 and A[A[VALUE_HIGH] + v] > 0:
                 room = A[INPUTS] + A[A[SYSTEM]] + 1
                 if A[TOP] + room > A[SIZE]:

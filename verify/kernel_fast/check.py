@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,22 +22,43 @@ from verify.native import machine
 
 START_PLACES = 1 << 18  # free places to begin with
 MOST_PLACES = 1 << 27  # a gigabyte: above, the fast path refuses
+PATIENCE = 20_000_000  # products before it looks at the clock
 RULES = ("bound", "weighted", "exact")
 
 
-def check_fast(query: Query, payload: bytes, claim: Claim) -> Checked:
-    """`verify.kernel.check` at compiled speed; by the reference itself where there is no compiled code or it refuses.
+class StoppedError(Exception):
+    """Told to stop before the check had ended."""
+
+    def __str__(self) -> str:
+        return "checking it takes longer than is left"
+
+
+def never() -> bool:
+    return False
+
+
+def check_fast(
+    query: Query, payload: bytes, claim: Claim, *, stop: Callable[[], bool] = never, plain: bool = True
+) -> Checked:
+    """`verify.kernel.check` at compiled speed; with `plain` by the reference itself where that cannot be had.
 
     Guarantee: the same integers as the reference's, or no result; `mode` says which path gave it.
-    Raises RejectedError; QueryError as normal_form does.
+    Raises RejectedError; StoppedError; RefusedError unless `plain`; QueryError as normal_form does.
     """
+    try:
+        return check(query, payload, claim, fast_path(stop))
+    except RefusedError:
+        if not plain:
+            raise
+        return check(query, payload, claim, Reference())
+
+
+def fast_path(stop: Callable[[], bool] = never) -> Fast:
+    """The compiled path.  Raises RefusedError where this machine has not compiled it yet."""
     explore = machine.cached("kernel")
     if explore is None:
-        return check(query, payload, claim)
-    try:
-        return check(query, payload, claim, Fast(explore))
-    except RefusedError:
-        return check(query, payload, claim, Reference())
+        raise RefusedError("nothing is compiled here")
+    return Fast(explore, stop)
 
 
 @dataclass(frozen=True)
@@ -45,12 +66,13 @@ class Fast:
     """Follows a region's proof in compiled code.  Raises RefusedError where only the reference can tell."""
 
     explore: machine.Explore
+    stop: Callable[[], bool]
     mode: Mode = "fast"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         rows, cases = numbered(region)
         scales, twins = read_hints(network, rows, stream)
-        walk = FastWalk(self.explore, network, region, rows, cases, scales, twins)
+        walk = FastWalk(self, network, region, rows, cases, scales, twins)
         walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
         if walk.go() == at.OPEN_LEAF:
             leaf = sum(walk.counts().values())
@@ -73,7 +95,7 @@ class FastWalk:
 
     def __init__(
         self,
-        explore: machine.Explore,
+        path: Fast,
         network: Network,
         region: Region,
         rows: Sequence[Row],
@@ -81,7 +103,7 @@ class FastWalk:
         scales: Sequence[int],
         twins: dict[Entry, Entry],
     ) -> None:
-        self.explore, self.network, self.region, self.rows, self.cases = explore, network, region, rows, cases
+        self.path, self.network, self.region, self.rows, self.cases = path, network, region, rows, cases
         filled = tables(network, region, rows, cases, scales, twins)
         self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
         self.numbers[: len(filled)] = filled
@@ -99,23 +121,27 @@ class FastWalk:
     def go(self) -> int:
         """Walk until the tree has ended (layout.DONE) or a leaf is open (layout.OPEN_LEAF).
 
-        Raises RefusedError; RejectedError of exact leaves.
+        Raises RefusedError; StoppedError; RejectedError of exact leaves.
         """
         while True:
-            status = self.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
+            self.numbers[at.PATIENCE] = PATIENCE
+            status = self.path.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
             if status in (at.DONE, at.OPEN_LEAF):
                 return status
-            if status == at.MORE:
+            if status == at.PAUSED:
+                if self.path.stop():
+                    raise StoppedError
+            elif status == at.MORE:
                 self._grow()
             elif status == at.EXACT_STEP:
                 self._exact()
             else:
-                raise RefusedError
+                raise RefusedError("the compiled path cannot tell")
 
     def _grow(self) -> None:
         size = max(2 * len(self.numbers), len(self.numbers) + int(self.numbers[at.NEED]))
         if size > MOST_PLACES:
-            raise RefusedError
+            raise RefusedError("it takes too much memory")
         old, self.numbers = self.numbers, np.zeros(size, np.int64)
         self.numbers[: len(old)] = old
         self.numbers[at.SIZE] = size

@@ -60,14 +60,17 @@ from __future__ import annotations
     COUNTS,  # (3,) leaves by rule
     COUNTS_1,
     COUNTS_2,
+    REACH,  # no entry of the work row is larger in size
+    PATIENCE,  # products to make before returning
     CONST_OUT,  # results of functions
     ERR_OUT,
     HEADER,
-) = range(57)
+) = range(59)
 
-META = 8  # numbers per row of a system: number, constant, error, place of its coefficients, bands of s and of r
-NUMBER, META_CONSTANT, META_ERROR, PLACE, S_FIRST, S_LAST, R_FIRST, R_LAST = range(META)
+META = 10  # numbers per row of a system: its own, constant, error, place of its coefficients, bands of s and of r, …
+NUMBER, META_CONSTANT, META_ERROR, PLACE, S_FIRST, S_LAST, R_FIRST, R_LAST = range(8)
+LARGEST, NONZERO = 8, 9  # … the largest |coefficient|, and how many are not zero
 
 BY_BOUND, BY_WEIGHTS, BY_EXACT = range(3)
-FACTOR_BITS, SUM_BITS = 50, 61  # factors stay below 2^50 and sums below 2^61, so no product or sum ever wraps
-DONE, MORE, OPEN_LEAF, EXACT_STEP, REFUSED, REJECTED = range(6)  # statuses
+SUM_BITS = 61  # sums stay below 2^61 in size
+DONE, MORE, OPEN_LEAF, EXACT_STEP, PAUSED, REFUSED, REJECTED = range(7)  # statuses

@@ -6,8 +6,10 @@ A variable's place is its position; its number in the root system stands in its 
 
 from __future__ import annotations
 
-from verify.kernel.system import ONE, SLOPE_BITS
-from verify.kernel_fast.arithmetic import compiled, factor, product, quotient, total
+import numba
+
+from verify.kernel.system import ONE, SLOPE_BITS, P
+from verify.kernel_fast.arithmetic import HALF_P, compiled, plain_product, product, quotient, total
 from verify.kernel_fast.layout import (
     BETA,
     BOX,
@@ -15,20 +17,23 @@ from verify.kernel_fast.layout import (
     CASE_START,
     CONST_OUT,
     ERR_OUT,
-    GUARD,
     HIGH,
     INPUTS,
+    LARGEST,
     LOW,
     MARK,
     META,
     META_CONSTANT,
     META_ERROR,
+    NONZERO,
     NUMBER,
     OPEN,
     OPEN_COUNT,
+    PATIENCE,
     PLACE,
     R_FIRST,
     R_LAST,
+    REACH,
     ROW_AT,
     ROWS,
     S_FIRST,
@@ -40,35 +45,58 @@ from verify.kernel_fast.layout import (
     WORK_S,
 )
 
+NARROW = 1 << 42
+unsigned = numba.uint64  # indices of inner loops: signed ones may count from the end, which costs
+
 
 @compiled
 def clear(A, upto):
     """Make the work row zero: all of s, r up to `upto`."""
-    for k in range(A[WORK_S], A[WORK_S] + A[INPUTS]):
+    A[REACH] = 0
+    for k in range(unsigned(A[WORK_S]), unsigned(A[WORK_S] + A[INPUTS])):
         A[k] = 0
-    for j in range(A[WORK_R], A[WORK_R] + upto):
+    for j in range(unsigned(A[WORK_R]), unsigned(A[WORK_R] + upto)):
         A[j] = 0
 
 
 @compiled
 def add_row(A, meta, q):
-    """Work row += q · row, rounded down; returns the number of the row's coefficients that are not zero."""
-    factor(A, q)
-    there, count = A[meta + PLACE], 0
-    for first, last, work in (
-        (A[meta + S_FIRST], A[meta + S_LAST], A[WORK_S]),
-        (A[meta + R_FIRST], A[meta + R_LAST], A[WORK_R]),
+    """Work row += q · row, rounded down.
+
+    REACH bounds |entries| of the work row before and after, and so, being inside `total`'s range, every product.
+    """
+    most = product(abs(q), A[meta + LARGEST])
+    A[REACH] = total(A, A[REACH] + most + 1)
+    there, s_first, r_first = A[meta + PLACE], A[meta + S_FIRST], A[meta + R_FIRST]
+    s_count, r_count = A[meta + S_LAST] - s_first, A[meta + R_LAST] - r_first
+    narrow = A[meta + LARGEST] < NARROW and most < NARROW
+    for work, first, count in (
+        (A[WORK_S] + s_first, there, s_count),
+        (A[WORK_R] + r_first, there + s_count, r_count),
     ):
-        bad = 0
-        for k in range(first, last):
-            a = A[there]
-            there += 1
-            count += a != 0
-            x = A[work + k] + product(q, a)
-            A[work + k] = x
-            bad |= (x + (1 << 61)) & ~((1 << 62) - 1)
-        A[GUARD] |= bad
-    return count
+        if narrow:
+            add_narrow(A, unsigned(work), unsigned(first), unsigned(count), q)
+        else:
+            add_wide(A, unsigned(work), unsigned(first), unsigned(count), q)
+    A[PATIENCE] -= s_count + r_count
+
+
+@compiled
+def add_wide(A, work, first, count, q):
+    for k in range(count):
+        A[work + k] += plain_product(q, A[first + k])
+
+
+@compiled
+def add_narrow(A, work, first, count, q):
+    """The same for |a| < 2^42 and |q a| < 2^82, in two halves of q = 2^20 upper + rest, which processors do in bulk.
+
+    (upper · a + (rest · a >> 20)) >> 20 = q a >> 40, since dividing down twice is dividing down once.
+    """
+    upper, rest = q >> HALF_P, q & ((1 << HALF_P) - 1)
+    for k in range(count):
+        a = A[first + k]
+        A[work + k] += (upper * a + ((rest * a) >> HALF_P)) >> HALF_P
 
 
 @compiled
@@ -77,13 +105,12 @@ def relax_down(A, top, constant, error, hinted):
 
     Returns (constant, least).
     """
-    system, low, high = A[SYSTEM], A[LOW], A[HIGH]
+    system, low, high, work = A[SYSTEM], A[LOW], A[HIGH], A[WORK_R]
     for j in range(top - 1, -1, -1):
-        t = A[A[WORK_R] + j]
+        t = A[unsigned(work + j)]
         beta = A[A[BETA] + j] if hinted else 0
         if t == 0 and beta == 0:
             continue
-        factor(A, t)
         bottom, ceiling = A[low + j], A[high + j]
         if bottom >= 0:
             q = t - beta
@@ -91,11 +118,12 @@ def relax_down(A, top, constant, error, hinted):
             q = beta
         elif t >= 0:
             slope = A[A[SLOPE] + j] if hinted else -1
-            q = (t if ceiling > -bottom else 0) if slope < 0 else (t * slope) >> SLOPE_BITS
+            q = (t if ceiling > -bottom else 0) if slope < 0 else product(t, slope << (P - SLOPE_BITS))
         else:
             share, _ = quotient(ceiling, ceiling - bottom)
             q = -product(-t, share)
-            constant = total(A, constant + min(product(-q, bottom), product(t - q, ceiling)))
+            at_ends = total(A, product(-q, bottom)), total(A, product(t - q, ceiling))
+            constant = total(A, constant + min(at_ends))
         if q == 0:
             continue
         meta = system + 2 + META * j
@@ -105,9 +133,9 @@ def relax_down(A, top, constant, error, hinted):
     constant -= error
     least, box, d = constant, A[BOX], A[INPUTS]
     for k in range(d):
-        a = factor(A, A[A[WORK_S] + k])
+        a = A[A[WORK_S] + k]
         least = total(A, least + product(a, A[box + k] if a > 0 else A[box + d + k]))
-    return factor(A, constant), factor(A, least)
+    return constant, least
 
 
 @compiled
@@ -138,8 +166,8 @@ def tighten(A):
 @compiled
 def add_form(A, meta, t):
     """`add`: work row += t · row; returns what that adds to constant and error."""
-    count = add_row(A, meta, t)
-    error = product(abs(t), A[meta + META_ERROR]) + 2 + count
+    add_row(A, meta, t)
+    error = product(abs(t), A[meta + META_ERROR]) + 2 + A[meta + NONZERO]
     return product(t, A[meta + META_CONSTANT]), error
 
 
@@ -147,8 +175,8 @@ def add_form(A, meta, t):
 def store(A, meta, number, constant, error, upto):
     """The work row, with its zeros at either end left out, becomes a row of a system; its place is at TOP."""
     place = A[TOP]
-    A[meta + NUMBER], A[meta + META_CONSTANT], A[meta + META_ERROR] = number, factor(A, constant), factor(A, error)
-    A[meta + PLACE] = place
+    A[meta + NUMBER], A[meta + META_CONSTANT], A[meta + META_ERROR] = number, constant, error
+    A[meta + PLACE], largest, nonzero = place, 0, 0
     for first, last, work, count in ((S_FIRST, S_LAST, A[WORK_S], A[INPUTS]), (R_FIRST, R_LAST, A[WORK_R], upto)):
         start, end = 0, count
         while end > 0 and A[work + end - 1] == 0:
@@ -157,9 +185,11 @@ def store(A, meta, number, constant, error, upto):
             start += 1
         A[meta + first], A[meta + last] = start, end
         for k in range(start, end):
-            A[place] = factor(A, A[work + k])
+            A[place] = A[work + k]
+            largest = max(largest, abs(A[place]))
+            nonzero += A[place] != 0
             place += 1
-    A[TOP] = place
+    A[TOP], A[meta + LARGEST], A[meta + NONZERO] = place, largest, nonzero
 
 
 @compiled

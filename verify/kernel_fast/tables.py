@@ -17,11 +17,11 @@ from verify.kernel.system import ONE, P
 from verify.kernel_fast import layout as at
 
 Ints = NDArray[np.int64]
-LIMIT = 1 << at.FACTOR_BITS
+LIMIT = 1 << at.SUM_BITS
 
 
 class RefusedError(Exception):
-    """The fast path cannot tell; the reference can."""
+    """The fast path cannot tell; the reference can.  The message says why."""
 
 
 class Entries:
@@ -142,7 +142,7 @@ def scaled(matrix: Matrix, power: int) -> tuple[Ints, Ints, Ints, NDArray[np.boo
         product = np.ldexp(weights, power)
         units = np.floor(product)
         if not (np.ldexp(product, -power) == weights).all() or not (np.abs(units) < LIMIT).all():
-            raise RefusedError
+            raise RefusedError("numbers are too large for 64 bits")
     return row, column, units.astype(np.int64), units != product
 
 
@@ -157,10 +157,10 @@ def _units(numerator: int, denominator: int, power: int) -> tuple[int, int]:
 
 
 def _ints(values: Iterable[int]) -> Ints:
-    """As 64-bit integers, all of them factors.  Raises RefusedError."""
+    """As 64-bit integers, all of them small enough.  Raises RefusedError."""
     values = list(values)
     if any(abs(v) >= LIMIT for v in values):
-        raise RefusedError
+        raise RefusedError("numbers are too large for 64 bits")
     return np.array(values, np.int64)
 
 

@@ -17,6 +17,7 @@ from verify.kernel_fast.layout import (
     META,
     MORE,
     OPEN_LEAF,
+    PAUSED,
     REFUSED,
     REJECTED,
 )
@@ -291,6 +292,8 @@ def walk(A, B):
         if A[at.TOP] + need > A[at.SIZE]:
             A[at.NEED] = need
             return MORE
+        if A[at.PATIENCE] < 0:
+            return PAUSED
         if A[at.POS] >= A[at.END]:
             return REJECTED
         opcode = B[A[at.POS]]

@@ -6,7 +6,6 @@ the box is split once more, and leaves at ties get an exact proof.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ from verify.kernel.check import Claim, claimed_regions, numbered, read_hints
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
-from verify.kernel_fast.check import FastWalk
+from verify.kernel_fast.check import FastWalk, StoppedError, fast_path, never
 from verify.kernel_fast.layout import OPEN_LEAF
 from verify.kernel_fast.tables import RefusedError
-from verify.native import machine
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.problem import build_problem
 from verify.search.sketch import AGAIN, OPEN
@@ -45,15 +43,19 @@ class UncertifiedError(Exception):
     """No certificate could be made; the message says why."""
 
 
-def certify(query: Query, sketches: Sequence[bytes], claim: Claim, stop: Callable[[], bool]) -> bytes:
-    """The payload for a claim, from one sketch per region.  Raises UncertifiedError, MissedError.
+def certify(
+    query: Query, sketches: Sequence[bytes], claim: Claim, *, stop: Callable[[], bool] = never, plain: bool = True
+) -> bytes:
+    """The payload for a claim, from one sketch per region; `plain`: by the kernel's plain path if need be.
+
+    Raises UncertifiedError, MissedError, RefusedError, StoppedError.
 
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
     """
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
     for region, sketch in zip(regions, sketches, strict=True):
-        payload += _region(query, region, sketch, stop)
+        payload += _region(query, region, sketch, stop, plain)
     return bytes(payload)
 
 
@@ -64,16 +66,18 @@ def draft(query: Query, sketches: Sequence[bytes], claim: Claim) -> bytes:
     return varint(len(regions)) + b"".join(parts)
 
 
-def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool]) -> bytes:
+def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool], plain: bool) -> bytes:
     rows, cases = numbered(region)
     head = header(query, region)
     hints = read_hints(query.network, rows, Stream(head))
     mender = Mender(query.network, region, rows, cases, stop)
     try:
-        explore = machine.cached("kernel")
-        if explore is not None:
-            with contextlib.suppress(RefusedError):
-                return head + mend_fast(FastWalk(explore, query.network, region, rows, cases, *hints), sketch, mender)
+        try:
+            walk = FastWalk(fast_path(stop), query.network, region, rows, cases, *hints)
+            return head + mend_fast(walk, sketch, mender)
+        except RefusedError:
+            if not plain:
+                raise
         mender.mended = 0
         root = Root(query.network, region, rows, *hints)
         script = Script(sketch)
@@ -166,12 +170,14 @@ class Mender:
     mended: int = 0
 
     def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int) -> bytes:
-        """Prove a leaf exactly where few phases are open, else split it once more.  Raises RejectedError, MissedError.
+        """Prove a leaf exactly where few phases are open, else split it once more; this stands for the LEAF.
 
-        The steps stand for the LEAF.
+        Raises RejectedError, MissedError, StoppedError.
         """
         self.mended += 1
-        if self.mended > MOST_MENDED or self.stop():
+        if self.stop():
+            raise StoppedError
+        if self.mended > MOST_MENDED:
             raise RejectedError("too many leaves stay open")
         exact = self._exact_steps(node, open_cases) if unstable <= EXACT_UNSTABLE else None
         if exact is not None:
@@ -223,5 +229,5 @@ def mend_fast(walk: FastWalk, sketch: bytes, mender: Mender) -> bytes:
         steps = mender.steps(walk.box(), walk.open_cases(), unstable)
         begun = end - len(steps)
         if begun < 0:
-            raise RefusedError
+            raise RefusedError("mending takes too many steps")
         buffer[begun:end] = steps
