@@ -12,6 +12,7 @@ import pytest
 
 from tests.oracle import random_tiny_query
 from tests.search.networks import budget, compiled_kernel, network, over_box
+from verify.core.floats import FloatPlan
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
 from verify.kernel import RejectedError, check
@@ -24,9 +25,9 @@ from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.check import Fast, FastWalk, never
 from verify.kernel_fast.tables import RefusedError
-from verify.search.certify import root_hints
 from verify.search.decide import decide
 from verify.search.exact_leaf import varint
+from verify.search.scales import root_scales
 
 
 class OpenLeafError(Exception):
@@ -104,16 +105,15 @@ def compare(fast: FastWalk, node: Node) -> None:
 def follow(query: Query, region: Region, rng: random.Random) -> int:
     """Random steps down one branch, in both paths; the number of nodes compared."""
     rows, cases = numbered(region)
-    scales, twins = root_hints(query, region)
-    hints = (scales, {(block, row): (block, partner) for block, row, partner in twins})
+    hints = (root_scales(query.network, region, rows, FloatPlan(query.network)),)
     try:
         node: Node = Root(query.network, region, rows, *hints).node
     except RejectedError:
         with pytest.raises(RefusedError):
-            run(FastWalk(path(), query.network, region, rows, cases, *hints), bytes([LEAF]))
+            run(FastWalk(path(), query.network, region, *hints), bytes([LEAF]))
         return 0
     try:
-        fast = FastWalk(path(), query.network, region, rows, cases, *hints)
+        fast = FastWalk(path(), query.network, region, *hints)
     except RefusedError:
         return 0
     compared = 0

@@ -41,11 +41,9 @@ class Frame:
 class Root(Frame):
     """Builds the node of a region, and keeps what the walk needs to know of it."""
 
-    def __init__(
-        self, network: Network, region: Region, rows: Sequence[Row], scales: Sequence[int], twins: dict[Entry, Entry]
-    ) -> None:
+    def __init__(self, network: Network, region: Region, rows: Sequence[Row], scales: Sequence[int]) -> None:
         super().__init__(network, region, scales)
-        self.twins = twins
+        self.twins: dict[Entry, Entry] = {}
         self.plain: list[list[Plain]] = []
         self.low: list[list[int]] = []  # of each pre-activation, in its block's scale
         self.high: list[list[int]] = []
@@ -64,12 +62,12 @@ class Root(Frame):
         self.low.append([self._least(row, 1) for row in rows])
         self.high.append([-self._least(row, -1) for row in rows])
         low, high = self.low[number], self.high[number]
+        self.twins |= {(number, i): (number, partner) for i, partner in find_twins(block).items()}
         for i, row in enumerate(rows):
             if not block.relu[i] or low[i] >= 0 or high[i] <= 0:
                 continue
             partner = self.twins.get((number, i))
             if partner is not None and partner in self.variable:
-                check_twins(block, i, partner, number)
                 low[i], high[i] = max(low[i], -high[partner[1]]), min(high[i], -low[partner[1]])
                 continue
             form = self.compose(row)
@@ -202,10 +200,17 @@ def _units(numerator: int, denominator: int, shift: int) -> tuple[int, int]:
     return units, int(rest != 0)
 
 
-def check_twins(block: Block, row: int, partner: Entry, number: int) -> None:
-    """Reject unless the two rows are in the same block and exact negations of each other."""
-    same = partner[0] == number and block.bias[row] == -block.bias[partner[1]]
-    for term in block.terms if same else ():
-        same = same and dict(term.matrix.numerators(row)) == {k: -w for k, w in term.matrix.numerators(partner[1])}
-    if not same:
-        raise RejectedError(f"rows {row} and {partner[1]} of block {number} are no negations of each other")
+def find_twins(block: Block) -> dict[int, int]:
+    """The rectified rows that are exact negations of an earlier one, which is in no other pair."""
+    found, seen = dict[int, int](), dict[object, int]()
+    bias, _ = block.bias.integers()
+    for row in range(block.size):
+        if block.relu[row]:
+            entries = [list(term.matrix.numerators(row)) for term in block.terms]
+            negation = (-bias[row], tuple((k, -w) for part in entries for k, w in (*part, (-1, 0))))
+            partner = seen.pop(negation, None)
+            if partner is not None:
+                found[row] = partner
+            else:
+                seen.setdefault((bias[row], tuple((k, w) for part in entries for k, w in (*part, (-1, 0)))), row)
+    return found

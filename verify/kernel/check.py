@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
-from verify.kernel.build import Entry, Root
+from verify.kernel.build import Root
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
@@ -51,7 +51,7 @@ class Reference:
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         rows, cases = numbered(region)
-        root = Root(network, region, rows, *read_hints(network, rows, stream))
+        root = Root(network, region, rows, read_scales(network, rows, stream))
         Walk(network, region, rows, cases, stream, counts).run(root.node)
 
 
@@ -91,13 +91,9 @@ def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
     return list(numbers), cases
 
 
-def read_hints(network: Network, rows: Sequence[Row], stream: Stream) -> tuple[list[int], dict[Entry, Entry]]:
-    """Scales of blocks and rows, and twins, from the stream."""
+def read_scales(network: Network, rows: Sequence[Row], stream: Stream) -> list[int]:
+    """The scales of blocks and rows, from the stream."""
     scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
     if any(abs(scale) > MAX_SCALE for scale in scales):
         raise RejectedError("a scale is out of range")
-    twins: dict[Entry, Entry] = {}
-    for _ in range(stream.varint()):
-        block, row, partner = stream.varint(), stream.varint(), stream.varint()
-        twins[block, row] = (block, partner)
-    return scales, twins
+    return scales

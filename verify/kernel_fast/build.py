@@ -122,11 +122,7 @@ def bound_value(A, v, block):
     """Bounds of one unstable ReLU, which becomes a variable if they leave it so; a status."""
     low, high = A[VALUE_LOW] + v, A[VALUE_HIGH] + v
     partner = A[A[TWIN] + v]
-    if partner >= 0 and A[A[VARIABLE] + partner] < 0:
-        partner = -1
-    if partner >= 0 or partner == -2:
-        if partner == -2:
-            return REJECTED
+    if partner >= 0 and A[A[VARIABLE] + partner] >= 0:
         A[low] = max(A[low], -A[A[VALUE_HIGH] + partner])
         A[high] = min(A[high], -A[A[VALUE_LOW] + partner])
         return DONE

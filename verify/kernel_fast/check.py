@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verify.core.floats import Floats
 from verify.core.network import Network
 from verify.core.normal_form import Region
-from verify.core.query import Query, Row
-from verify.kernel.build import Entry
-from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered, read_hints
+from verify.core.query import Query
+from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered, read_scales
 from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import exact_box
@@ -70,9 +71,7 @@ class Fast:
     mode: Mode = "fast"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
-        rows, cases = numbered(region)
-        scales, twins = read_hints(network, rows, stream)
-        walk = FastWalk(self, network, region, rows, cases, scales, twins)
+        walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream))
         walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
         if walk.go() == at.OPEN_LEAF:
             leaf = sum(walk.counts().values())
@@ -93,18 +92,10 @@ class Box:
 class FastWalk:
     """One region's tree in compiled code."""
 
-    def __init__(
-        self,
-        path: Fast,
-        network: Network,
-        region: Region,
-        rows: Sequence[Row],
-        cases: Sequence[Sequence[int]],
-        scales: Sequence[int],
-        twins: dict[Entry, Entry],
-    ) -> None:
-        self.path, self.network, self.region, self.rows, self.cases = path, network, region, rows, cases
-        filled = tables(network, region, rows, cases, scales, twins)
+    def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int]) -> None:
+        self.path, self.network, self.region = path, network, region
+        self.rows, self.cases = numbered(region)
+        filled = tables(network, region, tuple(scales))
         self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
         self.numbers[: len(filled)] = filled
         self.numbers[at.SIZE] = len(self.numbers)
@@ -126,7 +117,7 @@ class FastWalk:
         while True:
             self.numbers[at.PATIENCE] = PATIENCE
             status = self.path.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
-            if status in (at.DONE, at.OPEN_LEAF):
+            if status in (at.DONE, at.OPEN_LEAF, at.BUILT):
                 return status
             if status == at.PAUSED:
                 if self.path.stop():
@@ -137,6 +128,16 @@ class FastWalk:
                 self._exact()
             else:
                 raise RefusedError("the compiled path cannot tell")
+
+    def root_bounds(self) -> list[Floats]:
+        """Bounds on the size of every block's pre-activations, in units of 2^-P of its scale, by building alone."""
+        self.begin(np.zeros(0, np.uint8), 0)
+        if self.go() != at.BUILT:
+            raise RefusedError("the root cannot be built")
+        starts = self._array(at.BLOCK_START, int(self.numbers[at.BLOCKS]) + 1)
+        values = int(self.numbers[at.VALUES])
+        low, high = (np.array(self._array(place, values), np.float64) for place in (at.VALUE_LOW, at.VALUE_HIGH))
+        return [np.maximum(-low, high)[a:b] for a, b in itertools.pairwise(starts)]
 
     def _grow(self) -> None:
         size = max(2 * len(self.numbers), len(self.numbers) + int(self.numbers[at.NEED]))

@@ -19,7 +19,7 @@ from __future__ import annotations
     VALUE_LOW,  # (V,) bounds of pre-activations
     VALUE_HIGH,
     VARIABLE,  # (V,) number of the variable, -1: none
-    TWIN,  # (V,) the value that this one is the negation of, -1: none, -2: it is no such thing
+    TWIN,  # (V,) the value that this one is the negation of, -1: none
     W_START,  # (V + rows + 1,) entries over values …
     W_COLUMN,
     W_VALUE,
@@ -73,4 +73,4 @@ LARGEST, NONZERO = 8, 9  # … the largest |coefficient|, and how many are not z
 
 BY_BOUND, BY_WEIGHTS, BY_EXACT = range(3)
 SUM_BITS = 61  # sums stay below 2^61 in size
-DONE, MORE, OPEN_LEAF, EXACT_STEP, PAUSED, REFUSED, REJECTED = range(7)  # statuses
+DONE, MORE, OPEN_LEAF, EXACT_STEP, PAUSED, BUILT, REFUSED, REJECTED = range(8)  # statuses

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verify.core.network import Block, Matrix, Network
 from verify.core.normal_form import Region
-from verify.core.query import Row
-from verify.kernel.build import Entry, Frame, Plain, check_twins, plain_row, query_row
-from verify.kernel.stream import RejectedError
+from verify.kernel.build import Entry, Frame, Plain, find_twins, plain_row, query_row
+from verify.kernel.check import numbered
 from verify.kernel.system import ONE, P
 from verify.kernel_fast import layout as at
 
@@ -164,15 +164,10 @@ def _ints(values: Iterable[int]) -> Ints:
     return np.array(values, np.int64)
 
 
-def tables(
-    network: Network,
-    region: Region,
-    rows: Sequence[Row],
-    cases: Sequence[Sequence[int]],
-    scales: Sequence[int],
-    twins: dict[Entry, Entry],
-) -> Ints:
-    """Header and tables; free places must follow."""
+@lru_cache(maxsize=2)  # the makers of a certificate and its checker come one after the other
+def tables(network: Network, region: Region, scales: tuple[int, ...]) -> Ints:
+    """Header and tables, not to be written to; free places must follow."""
+    rows, cases = numbered(region)
     used = network.blocks if any(row.outputs for row in rows) else ()
     made = Rows(Frame(network, region, scales))
     for number, block in enumerate(used):
@@ -180,6 +175,10 @@ def tables(
     made.add_plain([query_row(made.frame, row, scales[len(network.blocks) + r]) for r, row in enumerate(rows)])
     relu = np.frombuffer(b"".join(block.relu for block in used), np.uint8)
     values, inputs, most = len(relu), len(region.box.lower), int(relu.sum())
+    twins = np.full(values, -1)
+    for start, block in zip(made.block_starts.tolist(), used, strict=False):
+        for row, partner in _twins(block).items():
+            twins[start + row] = start + partner
     table = Table()
     for place, array in zip((at.W_START, at.W_COLUMN, at.W_VALUE), made.values.arrays(), strict=True):
         table.put(place, array)
@@ -190,7 +189,7 @@ def tables(
     table.put(at.CONSTANT, _ints(made.constants))
     table.put(at.ERROR, _ints(made.errors))
     table.put(at.VARIABLE, np.full(values, -1))
-    table.put(at.TWIN, _twins(network, len(used), made.block_starts, twins))
+    table.put(at.TWIN, twins)
     table.put(at.STRICT, np.array([row.strict for row in rows], np.int64))
     table.put(at.CASE_START, np.cumsum([0, *map(len, cases)]))
     table.put(at.CASE_ROW, np.array([r for case in cases for r in case], np.int64))
@@ -229,15 +228,36 @@ class Table:
         return np.concatenate(self.parts)
 
 
-def _twins(network: Network, used: int, starts: Ints, twins: dict[Entry, Entry]) -> Ints:
-    """By value the value it is the negation of, -1: none, -2: it is said to be, and is not."""
-    found = np.full(int(starts[used]), -1, np.int64)
-    for (number, row), (_, partner) in twins.items():
-        if number >= used or row >= network.blocks[number].size or partner >= network.blocks[number].size:
-            continue
-        try:
-            check_twins(network.blocks[number], row, (number, partner), number)
-            found[starts[number] + row] = starts[number] + partner
-        except RejectedError:
-            found[starts[number] + row] = -2
+def _twins(block: Block) -> dict[int, int]:
+    """`find_twins`, by the bytes of floats where all numbers are floats."""
+    if block.bias.floats is None or any(term.matrix.values.floats is None for term in block.terms):
+        return find_twins(block)
+    found, seen = dict[int, int](), dict[bytes, int]()
+    bias = np.frombuffer(block.bias.floats, np.float64)
+    parts = [_row_slices(term.matrix) for term in block.terms]
+    for row in np.flatnonzero(np.frombuffer(block.relu, np.uint8)).tolist():
+        keys = [key(row) for key in parts]
+        key = b"|".join(k for k, _ in keys) + np.float64(bias[row] + 0.0).tobytes()
+        partner = seen.pop(b"|".join(k for _, k in keys) + np.float64(0.0 - bias[row]).tobytes(), None)
+        if partner is not None:
+            found[row] = partner
+        else:
+            seen.setdefault(key, row)
     return found
+
+
+def _row_slices(matrix: Matrix) -> Callable[[int], tuple[bytes, bytes]]:
+    """Bytes of a row's entries that are not zero, and of their negation."""
+    floats = np.frombuffer(matrix.values.floats or b"", np.float64)
+    if matrix.starts is None or matrix.indices is None:
+        table = floats.reshape(matrix.rows, matrix.columns) + 0.0  # -0.0 becomes 0.0
+        negated = 0.0 - table
+        return lambda row: (table[row].tobytes(), negated[row].tobytes())
+    starts, columns, negative = matrix.starts, np.frombuffer(matrix.indices, np.int64), -floats
+
+    def entries(row: int) -> tuple[bytes, bytes]:
+        part = slice(starts[row], starts[row + 1])
+        places = columns[part].tobytes()
+        return places + floats[part].tobytes(), places + negative[part].tobytes()
+
+    return entries

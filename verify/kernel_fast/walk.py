@@ -10,6 +10,7 @@ from verify.kernel_fast import layout as at
 from verify.kernel_fast.arithmetic import compiled, total
 from verify.kernel_fast.build import build
 from verify.kernel_fast.layout import (
+    BUILT,
     BY_BOUND,
     BY_WEIGHTS,
     DONE,
@@ -326,6 +327,8 @@ def run(A, B):
         if status != DONE:
             return status
         A[at.AT_BLOCK] = -1
+        if A[at.END] == 0:
+            return BUILT
         push(A)
     return walk(A, B)
 

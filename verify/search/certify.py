@@ -6,27 +6,25 @@ the box is split once more, and leaves at ties get an exact proof.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from verify.bounds.backward import propagate
-from verify.core.floats import OutOfRangeError
+from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 from verify.kernel.build import Root
-from verify.kernel.check import Claim, claimed_regions, numbered, read_hints
+from verify.kernel.check import Claim, claimed_regions, numbered
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
-from verify.kernel_fast.check import FastWalk, StoppedError, fast_path, never
+from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
 from verify.kernel_fast.layout import OPEN_LEAF
 from verify.kernel_fast.tables import RefusedError
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
-from verify.search.problem import build_problem
+from verify.search.scales import UncertifiedError, root_scales
 from verify.search.sketch import AGAIN, OPEN
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
@@ -39,101 +37,61 @@ class MissedError(Exception):
     """A solution was found where the search had said that there is none: a defect."""
 
 
-class UncertifiedError(Exception):
-    """No certificate could be made; the message says why."""
-
-
 def certify(
-    query: Query, sketches: Sequence[bytes], claim: Claim, *, stop: Callable[[], bool] = never, plain: bool = True
+    query: Query,
+    sketches: Sequence[bytes],
+    claim: Claim,
+    *,
+    plan: FloatPlan | None = None,
+    stop: Callable[[], bool] = never,
+    plain: bool = True,
 ) -> bytes:
-    """The payload for a claim, from one sketch per region; `plain`: by the kernel's plain path if need be.
+    """The payload for a claim, from one sketch per region.
 
-    Raises UncertifiedError, MissedError, RefusedError, StoppedError.
-
+    `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be.
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
+    Raises UncertifiedError, MissedError, RefusedError, StoppedError.
     """
+    try:
+        plan = plan or FloatPlan(query.network)
+    except OutOfRangeError as problem:
+        raise UncertifiedError(problem.message) from problem
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
     for region, sketch in zip(regions, sketches, strict=True):
-        payload += _region(query, region, sketch, stop, plain)
+        rows, cases = numbered(region)
+        mender = Mender(query.network, region, rows, cases, stop)
+        try:
+            try:
+                payload += _by_fast_path(mender, sketch, plan, fast_path(stop))
+            except RefusedError:
+                if not plain:
+                    raise
+                payload += _by_plain_path(mender, sketch, plan)
+        except RejectedError as problem:
+            raise UncertifiedError(str(problem)) from problem
     return bytes(payload)
 
 
-def draft(query: Query, sketches: Sequence[bytes], claim: Claim) -> bytes:
-    """The payload as it is when nothing needs mending: the search's own steps.  Raises UncertifiedError."""
-    regions = claimed_regions(query, claim)
-    parts = [header(query, region) + sketch for region, sketch in zip(regions, sketches, strict=True)]
-    return varint(len(regions)) + b"".join(parts)
+def header(scales: Sequence[int]) -> bytes:
+    """What a region's steps begin with."""
+    return b"".join(map(signed, scales))
 
 
-def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool], plain: bool) -> bytes:
-    rows, cases = numbered(region)
-    head = header(query, region)
-    hints = read_hints(query.network, rows, Stream(head))
-    mender = Mender(query.network, region, rows, cases, stop)
-    try:
-        try:
-            walk = FastWalk(fast_path(stop), query.network, region, rows, cases, *hints)
-            return head + mend_fast(walk, sketch, mender)
-        except RefusedError:
-            if not plain:
-                raise
-        mender.mended = 0
-        root = Root(query.network, region, rows, *hints)
-        script = Script(sketch)
-        Mending(query.network, region, rows, cases, script, mender=mender).run(root.node)
-    except RejectedError as problem:
-        raise UncertifiedError(str(problem)) from problem
-    return head + bytes(script.taken)
+def _by_plain_path(mender: Mender, sketch: bytes, plan: FloatPlan) -> bytes:
+    network, region, rows = mender.network, mender.region, mender.rows
+    scales = root_scales(network, region, rows, plan)
+    mender.mended = 0
+    script = Script(sketch)
+    root = Root(network, region, rows, scales)
+    Mending(network, region, rows, mender.cases, script, mender=mender).run(root.node)
+    return header(scales) + bytes(script.taken)
 
 
-def header(query: Query, region: Region) -> bytes:
-    """Scales and twins of a region's root."""
-    try:
-        with np.errstate(all="ignore"):
-            scales, twins = root_hints(query, region)
-    except OutOfRangeError as problem:
-        raise UncertifiedError(problem.message) from problem
-    out = bytearray()
-    for scale in scales:
-        out += signed(scale)
-    out += varint(len(twins))
-    for block, row, partner in twins:
-        out += varint(block) + varint(row) + varint(partner)
-    return bytes(out)
-
-
-def root_hints(query: Query, region: Region) -> tuple[list[int], list[tuple[int, int, int]]]:
-    """Exponents of every block and row, with one bit to spare; exact twins among each block's ReLUs."""
-    rows, _ = numbered(region)
-    if not rows:
-        return [0] * len(query.network.blocks), []
-    problem = build_problem(query, (Region(region.box, (), (tuple(rows),)),))
-    plan, last = problem.plan, problem.row_block
-    enclosure = propagate(plan, (problem.lower, problem.upper), last)
-    lows = [*plan.split_inputs(enclosure.inputs[0][0]), *(low[0] for low in enclosure.lower)]
-    highs = [*plan.split_inputs(enclosure.inputs[1][0]), *(high[0] for high in enclosure.upper)]
-    scales = []
-    for number, block in enumerate(plan.blocks):
-        weight = np.abs(block.bias)
-        for term in block.terms:
-            reach = np.maximum(np.abs(lows[term.source]), np.abs(highs[term.source]))
-            weight = weight + term.matrix.apply_absolute(reach)
-        scales += [_exponent(float(w)) for w in (weight if number == last else [weight.max(initial=0.0)])]
-    twins = [
-        (number, row, int(partner))
-        for number, block in enumerate(plan.blocks[:last])
-        if block.has_relu
-        for row, partner in enumerate(block.twins)
-        if partner >= 0
-    ]
-    return scales, twins
-
-
-def _exponent(size: float) -> int:
-    if not math.isfinite(size):
-        raise UncertifiedError("bounds are not finite")
-    return math.frexp(size)[1] + 1 if size > 0 else 0
+def _by_fast_path(mender: Mender, sketch: bytes, plan: FloatPlan, fast: Fast) -> bytes:
+    scales = root_scales(mender.network, mender.region, mender.rows, plan, fast)
+    walk = FastWalk(fast, mender.network, mender.region, scales)
+    return header(scales) + mend_fast(walk, sketch, mender)
 
 
 class Script(Stream):

@@ -6,11 +6,10 @@ is some hundred times slower: without being asked for a certificate it is taken 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from verify.core.normal_form import NormalForm
-from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
@@ -43,19 +42,22 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     `started`: when the search began, if a certificate may cost no more than that; None to spend the whole budget.
     A certificate that the kernel rejects means that search and kernel disagree: the answer is then "unknown".
     """
-    from verify.search.certify import MissedError, UncertifiedError
+    from verify.search.certify import MissedError, certify
+    from verify.search.scales import UncertifiedError
 
     claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
     regions = form.assumed if claim == "vacuous" else form.regions
     sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
-    clock, until = run.budget.clock, run.budget.deadline
+    now, until = run.budget.clock(), run.budget.deadline
     if started is not None:
-        until = min(until, clock() + max(SECONDS_AT_LEAST, clock() - started))
+        until = min(until, now + max(SECONDS_AT_LEAST, now - started))
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
     work = weights * sum(len(s) // len(DIRECT) for s in sketches)
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
-        payload, checked = _checked(run.query, sketches, claim, lambda: run.stop() or clock() > until, plain)
+        stop = partial(_over, run, until)
+        payload = certify(run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
+        checked = check_fast(run.query, payload, claim, stop=stop, plain=plain)
     except (UncertifiedError, StoppedError, RefusedError) as problem:
         note = f"no certificate: {problem}"
         return replace(decision, notes=(*decision.notes, note)) if started is None else decision
@@ -65,15 +67,5 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     return _proved(decision, payload, checked)
 
 
-def _checked(
-    query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool], plain: bool
-) -> tuple[bytes, Checked]:
-    """A payload that the kernel accepts: the search's steps as they are, else mended."""
-    from verify.search.certify import certify, draft
-
-    payload = draft(query, sketches, claim)
-    try:
-        return payload, check_fast(query, payload, claim, stop=stop, plain=plain)
-    except RejectedError:
-        payload = certify(query, sketches, claim, stop=stop, plain=plain)
-        return payload, check_fast(query, payload, claim, stop=stop, plain=plain)
+def _over(run: Run, until: float) -> bool:
+    return run.stop() or run.budget.clock() > until

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from verify.core.floats import FloatPlan
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
@@ -23,6 +24,7 @@ class Sketch:
     """
 
     numbers: tuple[int, ...] = ()
+    plan: FloatPlan | None = None  # the search's; the network's own blocks come first
     steps: dict[int, list[bytes]] = field(default_factory=dict)
 
     def begin(self, k: int) -> None:

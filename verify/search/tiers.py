@@ -320,4 +320,6 @@ def problem_is_small(problem: Problem) -> bool:
 def search(run: Run, regions: tuple[Region, ...], seed: int) -> Decision:
     """Search non-contradictory regions whose cases all have rows."""
     with np.errstate(all="ignore"):  # infinities and NaN are dealt with by value, wherever they can arise
-        return Search(run, build_problem(run.query, regions), seed).decide()
+        problem = build_problem(run.query, regions)
+        run.sketch.plan = problem.plan
+        return Search(run, problem, seed).decide()
