@@ -147,6 +147,12 @@ class FastWalk:
             if found[v] >= 0
         }
 
+    def is_active(self, entry: Entry) -> bool:
+        """Whether a ReLU that is no variable is never inactive, once the root is built."""
+        block, row = entry
+        value = int(self.numbers[int(self.numbers[at.BLOCK_START]) + block]) + row
+        return bool(self.numbers[int(self.numbers[at.VALUE_LOW]) + value] >= 0)
+
     def root_bounds(self) -> list[Floats]:
         """Bounds on the size of every block's pre-activations, in units of 2^-P of its scale, by building alone."""
         self.build()

@@ -15,7 +15,7 @@ from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
-from verify.kernel.build import Root
+from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions, numbered
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
@@ -24,8 +24,9 @@ from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, ne
 from verify.kernel_fast.layout import OPEN_LEAF
 from verify.kernel_fast.tables import RefusedError
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
+from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, root_scales
-from verify.search.sketch import AGAIN, OPEN
+from verify.search.sketch import AGAIN, OPEN, Steps
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
@@ -39,14 +40,14 @@ class MissedError(Exception):
 
 def certify(
     query: Query,
-    sketches: Sequence[bytes],
+    sketches: Sequence[Steps],
     claim: Claim,
     *,
     plan: FloatPlan | None = None,
     stop: Callable[[], bool] = never,
     plain: bool = True,
 ) -> bytes:
-    """The payload for a claim, from one sketch per region.
+    """The payload for a claim, from one sketch per region of the claim.
 
     `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be.
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
@@ -78,20 +79,28 @@ def header(scales: Sequence[int]) -> bytes:
     return b"".join(map(signed, scales))
 
 
-def _by_plain_path(mender: Mender, sketch: bytes, plan: FloatPlan) -> bytes:
+def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan) -> bytes:
     network, region, rows = mender.network, mender.region, mender.rows
     scales = root_scales(network, region, rows, plan)
     mender.mended = 0
-    script = Script(sketch)
     root = Root(network, region, rows, scales)
+
+    def is_active(entry: Entry) -> bool:
+        return root.low[entry[0]][entry[1]] >= 0
+
+    view = RootView(rows, mender.cases, scales, len(network.blocks), root.variable, is_active)
+    script = Script(sketch(view))
     Mending(network, region, rows, mender.cases, script, mender=mender).run(root.node)
     return header(scales) + bytes(script.taken)
 
 
-def _by_fast_path(mender: Mender, sketch: bytes, plan: FloatPlan, fast: Fast) -> bytes:
-    scales = root_scales(mender.network, mender.region, mender.rows, plan, fast)
-    walk = FastWalk(fast, mender.network, mender.region, scales)
-    return header(scales) + mend_fast(walk, sketch, mender)
+def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast) -> bytes:
+    network, region = mender.network, mender.region
+    scales = root_scales(network, region, mender.rows, plan, fast)
+    walk = FastWalk(fast, network, region, scales)
+    walk.build()
+    view = RootView(mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active)
+    return header(scales) + mend_fast(walk, sketch(view), mender)
 
 
 class Script(Stream):

@@ -14,7 +14,7 @@ from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
 from verify.search.run import Run
-from verify.search.sketch import DIRECT
+from verify.search.sketch import Sketch
 
 SECONDS_AT_LEAST = 0.25  # a certificate may take so long without being asked for, or as long as the search did
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
@@ -47,12 +47,13 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
 
     claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
     regions = form.assumed if claim == "vacuous" else form.regions
-    sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
+    sketch = Sketch() if claim == "vacuous" else run.sketch
+    sketches = [sketch.of(k) for k in range(len(regions))]
     now, until = run.budget.clock(), run.budget.deadline
     if started is not None:
         until = min(until, now + max(SECONDS_AT_LEAST, now - started))
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
-    work = weights * sum(len(s) // len(DIRECT) for s in sketches)
+    work = weights * sum(sketch.size(k) for k in range(len(regions)))
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
         stop = partial(_over, run, until)
