@@ -19,7 +19,7 @@ from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import exact_box
 from verify.kernel_fast import layout as at
-from verify.kernel_fast.tables import RefusedError, tables
+from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
 from verify.native import machine
 
 START_PLACES = 1 << 18  # free places to begin with
@@ -127,8 +127,10 @@ class FastWalk:
                 self._grow()
             elif status == at.EXACT_STEP:
                 self._exact()
+            elif status == at.REJECTED:
+                raise WrongStepError("a step is not accepted")
             else:
-                raise RefusedError("the compiled path cannot tell")
+                raise RefusedError("numbers are too large for 64 bits")
 
     def build(self) -> None:
         """Make the root, and stop there.  Raises RefusedError, StoppedError."""

@@ -24,6 +24,10 @@ class RefusedError(Exception):
     """The fast path cannot tell; the reference can.  The message says why."""
 
 
+class WrongStepError(RefusedError):
+    """A step that is not accepted; the reference says why."""
+
+
 class Entries:
     """Rows over values and over s, one after the other."""
 

@@ -22,11 +22,11 @@ from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
 from verify.kernel_fast.layout import OPEN_LEAF
-from verify.kernel_fast.tables import RefusedError
+from verify.kernel_fast.tables import RefusedError, WrongStepError
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, root_scales
-from verify.search.sketch import AGAIN, OPEN, Steps
+from verify.search.sketch import AGAIN, DIRECT, OPEN, Steps
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
@@ -100,7 +100,10 @@ def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast) ->
     walk = FastWalk(fast, network, region, scales)
     walk.build()
     view = RootView(mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active)
-    return header(scales) + mend_fast(walk, sketch(view), mender)
+    try:
+        return header(scales) + mend_fast(walk, sketch(view), mender)
+    except WrongStepError:  # multipliers that do not close a node here: from the root, then
+        return header(scales) + mend_fast(FastWalk(fast, network, region, scales), DIRECT, mender)
 
 
 class Script(Stream):
