@@ -29,7 +29,8 @@ from verify.search.scales import UncertifiedError, root_scales
 from verify.search.sketch import AGAIN, DIRECT, OPEN, Steps
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
-EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
+EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
+EXACT_UNSTABLE_SMALL, SMALL_WEIGHTS = 8, 2000  # … with so few if the network is small: exact programs are slow
 EXACT_LEAVES = 256
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
 
@@ -149,7 +150,9 @@ class Mender:
             raise StoppedError
         if self.mended > MOST_MENDED:
             raise RejectedError("too many leaves stay open")
-        exact = self._exact_steps(node, open_cases) if unstable <= EXACT_UNSTABLE else None
+        small = sum(len(t.matrix.values) for b in self.network.blocks for t in b.terms) <= SMALL_WEIGHTS
+        few = unstable <= (EXACT_UNSTABLE_SMALL if small else EXACT_UNSTABLE)
+        exact = self._exact_steps(node, open_cases) if few else None
         if exact is not None:
             return bytes([EXACT]) + exact + OPEN
         axis = max(range(len(node.box_low)), key=lambda k: self._width(node, k))

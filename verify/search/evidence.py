@@ -16,7 +16,7 @@ from verify.kernel_fast import RefusedError, StoppedError, check_fast
 from verify.search.run import Run
 from verify.search.sketch import Sketch
 
-SECONDS_AT_LEAST = 0.25  # a certificate may take so long without being asked for, or as long as the search did
+SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.0, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
 SECONDS_PER_WORK = 1e-5  # its pace at its slowest, about
 
@@ -51,7 +51,7 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     sketches = [sketch.of(k) for k in range(len(regions))]
     now, until = run.budget.clock(), run.budget.deadline
     if started is not None:
-        until = min(until, now + max(SECONDS_AT_LEAST, now - started))
+        until = min(until, now + max(SECONDS_AT_LEAST, TIMES_THE_SEARCH * (now - started)))
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
     work = weights * sum(sketch.size(k) for k in range(len(regions)))
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
