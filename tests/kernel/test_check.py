@@ -18,6 +18,7 @@ from verify.search.certify import header
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
 
+NO_SLOPES = varint(0)  # cases that slopes close
 HAT = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))  # |x|
 
 
@@ -27,7 +28,7 @@ def at_least(bound: Fraction | int, *, strict: bool = False) -> Query:
 
 
 def payload(*steps: int, scales: tuple[int, ...] = (1, 2, 2), twins: bytes = b"\x00") -> bytes:
-    return varint(1) + b"".join(map(signed, scales)) + twins + bytes(steps)
+    return varint(1) + NO_SLOPES + b"".join(map(signed, scales)) + twins + bytes(steps)
 
 
 DIRECT = (TIGHTEN, REDUCE, BOUND, LEAF)
@@ -137,7 +138,7 @@ def test_random_multipliers_never_prove_a_false_claim() -> None:
                     steps += varint(size) + b"".join(varint(0) + varint(rng.randint(0, most)) for _ in range(size))
             steps.append(LEAF)
         with pytest.raises(RejectedError) as caught:
-            check(query, varint(1) + header(query, region) + bytes(steps), "unsat")
+            check(query, varint(1) + NO_SLOPES + header(query, region) + bytes(steps), "unsat")
         reached += "do not close" in str(caught.value)
     assert reached > 300
 

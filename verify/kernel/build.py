@@ -13,10 +13,11 @@ from fractions import Fraction
 from verify.core.network import Block, Network
 from verify.core.normal_form import Region
 from verify.core.query import Row
-from verify.kernel.stream import RejectedError
+from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import ONE, Form, Node, P, add, lower
 
 Entry = tuple[int, int]  # (block, row)
+MAX_SCALE = 4096
 
 
 @dataclass(frozen=True)
@@ -201,3 +202,15 @@ def check_twins(block: Block, row: int, partner: Entry, number: int) -> None:
         same = same and dict(term.matrix.entries(row)) == {k: -w for k, w in term.matrix.entries(partner[1])}
     if not same:
         raise RejectedError(f"rows {row} and {partner[1]} of block {number} are no negations of each other")
+
+
+def read_hints(network: Network, rows: Sequence[Row], stream: Stream) -> tuple[list[int], dict[Entry, Entry]]:
+    """Scales of blocks and rows, and twins, from the stream."""
+    scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
+    if any(abs(scale) > MAX_SCALE for scale in scales):
+        raise RejectedError("a scale is out of range")
+    twins: dict[Entry, Entry] = {}
+    for _ in range(stream.varint()):
+        block, row, partner = stream.varint(), stream.varint(), stream.varint()
+        twins[block, row] = (block, partner)
+    return scales, twins

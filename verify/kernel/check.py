@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
-from verify.kernel.build import Entry, Root
+from verify.kernel.build import Root, read_hints
+from verify.kernel.slopes import Differences
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
 Claim = Literal["unsat", "vacuous"]
 RULE = "K1"
-MAX_SCALE = 4096
 _MINT = object()
 
 
@@ -45,10 +44,14 @@ def check(query: Query, payload: bytes, claim: Claim) -> Checked:
     counts: dict[str, int] = {}
     if stream.varint() != len(regions):
         raise RejectedError(f"the query has {len(regions)} regions, the proof another number")
+    differences = Differences(query.network, stream, counts)
     for region in regions:
-        rows, cases = numbered(region)
-        root = read_root(query.network, region, rows, stream)
-        Walk(query.network, region, rows, cases, stream, counts).run(root.node)
+        remaining = differences.remaining(region)
+        if remaining is None:
+            continue
+        rows, cases = numbered(remaining)
+        root = Root(query.network, remaining, rows, *read_hints(query.network, rows, stream))
+        Walk(query.network, remaining, rows, cases, stream, counts).run(root.node)
     stream.finish()
     return Checked(claim, query.network.digest, counts, "reference", _MINT)
 
@@ -68,15 +71,3 @@ def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
     numbers: dict[Row, int] = {}
     cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)] for case in region.cases]
     return list(numbers), cases
-
-
-def read_root(network: Network, region: Region, rows: Sequence[Row], stream: Stream) -> Root:
-    """Scales of blocks and rows and twins from the stream, then the root they lead to."""
-    scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
-    if any(abs(scale) > MAX_SCALE for scale in scales):
-        raise RejectedError("a scale is out of range")
-    twins: dict[Entry, Entry] = {}
-    for _ in range(stream.varint()):
-        block, row, partner = stream.varint(), stream.varint(), stream.varint()
-        twins[block, row] = (block, partner)
-    return Root(network, region, rows, scales, twins)

@@ -16,13 +16,16 @@ from verify.bounds.backward import propagate
 from verify.core.floats import OutOfRangeError
 from verify.core.normal_form import Region
 from verify.core.query import Query
-from verify.kernel.check import Claim, claimed_regions, numbered, read_root
+from verify.kernel.build import Root, read_hints
+from verify.kernel.check import Claim, claimed_regions, numbered
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, Walk, exact_box
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.problem import build_problem
-from verify.search.sketch import AGAIN, OPEN
+from verify.search.script import Script
+from verify.search.sketch import AGAIN, OPEN, RegionSketch
+from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 8  # open leaves with so few unstable ReLUs get an exact proof
@@ -37,30 +40,42 @@ class UncertifiedError(Exception):
     """No certificate could be made; the message says why."""
 
 
-def certify(query: Query, sketches: Sequence[bytes], claim: Claim, stop: Callable[[], bool]) -> bytes:
+def certify(query: Query, sketches: Sequence[RegionSketch], claim: Claim, stop: Callable[[], bool]) -> bytes:
     """The payload for a claim, from one sketch per region.  Raises UncertifiedError, MissedError.
 
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
     """
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
+    drafts, mending = Drafts(query.network, scales_of), MendingDifferences(query.network, stop)
     for region, sketch in zip(regions, sketches, strict=True):
-        payload += _region(query, region, sketch, stop)
+        try:
+            payload += mending.mend(region, drafts.section(region, sketch.closed))
+        except RejectedError as problem:
+            raise UncertifiedError(str(problem)) from problem
+        rest = remaining(region, sketch.closed)
+        if rest is not None:
+            payload += _region(query, rest, sketch.steps, stop)
     return bytes(payload)
 
 
-def draft(query: Query, sketches: Sequence[bytes], claim: Claim) -> bytes:
+def draft(query: Query, sketches: Sequence[RegionSketch], claim: Claim) -> bytes:
     """The payload as it is when nothing needs mending: the search's own steps.  Raises UncertifiedError."""
     regions = claimed_regions(query, claim)
-    parts = [header(query, region) + sketch for region, sketch in zip(regions, sketches, strict=True)]
-    return varint(len(regions)) + b"".join(parts)
+    payload, drafts = bytearray(varint(len(regions))), Drafts(query.network, scales_of)
+    for region, sketch in zip(regions, sketches, strict=True):
+        payload += drafts.section(region, sketch.closed)
+        rest = remaining(region, sketch.closed)
+        if rest is not None:
+            payload += header(query, rest) + sketch.steps
+    return bytes(payload)
 
 
 def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool]) -> bytes:
     rows, cases = numbered(region)
     try:
         head = header(query, region)
-        root = read_root(query.network, region, rows, Stream(head))
+        root = Root(query.network, region, rows, *read_hints(query.network, rows, Stream(head)))
         script = Script(sketch)
         Mending(query.network, region, rows, cases, script, stop=stop).run(root.node)
     except RejectedError as problem:
@@ -70,11 +85,7 @@ def _region(query: Query, region: Region, sketch: bytes, stop: Callable[[], bool
 
 def header(query: Query, region: Region) -> bytes:
     """Scales and twins of a region's root."""
-    try:
-        with np.errstate(all="ignore"):
-            scales, twins = root_hints(query, region)
-    except OutOfRangeError as problem:
-        raise UncertifiedError(problem.message) from problem
+    scales, twins = _finite_hints(query, region)
     out = bytearray()
     for scale in scales:
         out += signed(scale)
@@ -82,6 +93,19 @@ def header(query: Query, region: Region) -> bytes:
     for block, row, partner in twins:
         out += varint(block) + varint(row) + varint(partner)
     return bytes(out)
+
+
+def scales_of(query: Query, region: Region) -> list[int]:
+    """Scales of a region's root.  Raises UncertifiedError."""
+    return _finite_hints(query, region)[0]
+
+
+def _finite_hints(query: Query, region: Region) -> tuple[list[int], list[tuple[int, int, int]]]:
+    try:
+        with np.errstate(all="ignore"):
+            return root_hints(query, region)
+    except OutOfRangeError as problem:
+        raise UncertifiedError(problem.message) from problem
 
 
 def root_hints(query: Query, region: Region) -> tuple[list[int], list[tuple[int, int, int]]]:
@@ -115,28 +139,6 @@ def _exponent(size: float) -> int:
     if not math.isfinite(size):
         raise UncertifiedError("bounds are not finite")
     return math.frexp(size)[1] + 1 if size > 0 else 0
-
-
-class Script(Stream):
-    """A stream that can be added to in front, and remembers what was read."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.taken = bytearray()
-
-    def byte(self) -> int:
-        value = super().byte()
-        self.taken.append(value)
-        return value
-
-    def insert(self, data: bytes) -> None:
-        """These bytes come next."""
-        self.data, self.at = data + self.data[self.at :], 0
-
-    def replace_last(self, data: bytes) -> None:
-        """Forget the last byte read, and read these instead."""
-        self.taken.pop()
-        self.insert(data)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from verify.kernel import Checked, Claim, RejectedError, check
 from verify.search.attack import Point, is_solution
 from verify.search.difference import close_differences
 from verify.search.run import Run
-from verify.search.sketch import DIRECT
+from verify.search.sketch import DIRECT, RegionSketch, passes
 from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
@@ -83,6 +83,7 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
                 return run.sat(point)
         regions.append(region)
         numbers[id(region.box)] = number
+    run.sketch.numbers = tuple(numbers[id(region.box)] for region in regions)
     still_open, point = close_differences(run, tuple(regions))
     if point is not None:
         return run.sat(point)
@@ -125,9 +126,9 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
 
     claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
     regions = form.assumed if claim == "vacuous" else form.regions
-    sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
+    sketches = [RegionSketch({}, DIRECT) if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
-    work = weights * sum(len(s) // len(DIRECT) for s in sketches)
+    work = weights * passes(sketches)
     if not always and work > CHEAP_WORK:
         return decision
     if work * SECONDS_PER_WORK > run.budget.remaining():
@@ -145,7 +146,9 @@ def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always:
     return _proved(decision, payload, checked)
 
 
-def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool]) -> tuple[bytes, Checked]:
+def _checked(
+    query: Query, sketches: list[RegionSketch], claim: Claim, stop: Callable[[], bool]
+) -> tuple[bytes, Checked]:
     """A payload that the kernel accepts: the search's steps as they are, else mended."""
     from verify.search.certify import UncertifiedError, certify, draft
 

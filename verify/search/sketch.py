@@ -6,13 +6,40 @@ float64 had closed a box that integers leave open.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
 AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
+TREE_BYTES = 32  # of a tree of slopes, about as long to check as a bound pass
 OPEN = bytes([LEAF])  # a leaf whose proof is still to be found
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One sign pattern of a difference: which comparing row of the case is contradicted, and the tree of splits."""
+
+    row: int
+    tree: bytes
+
+
+@dataclass(frozen=True)
+class RegionSketch:
+    """Cases that slopes closed, and the steps that closed the others."""
+
+    closed: dict[int, list[Pattern]]
+    steps: bytes
+
+
+def passes(sketches: Iterable[RegionSketch]) -> int:
+    """Bound passes, about: what checking costs, in multiples of the network's weights."""
+    total, trees = 0, set[bytes]()
+    for sketch in sketches:
+        total += len(sketch.closed) + len(sketch.steps) // len(DIRECT)
+        trees.update(pattern.tree for patterns in sketch.closed.values() for pattern in patterns)
+    return total + sum(len(tree) // TREE_BYTES for tree in trees)
 
 
 @dataclass
@@ -24,6 +51,7 @@ class Sketch:
 
     numbers: tuple[int, ...] = ()
     steps: dict[int, list[bytes]] = field(default_factory=dict)
+    closed: dict[int, dict[int, list[Pattern]]] = field(default_factory=dict)
 
     def begin(self, k: int) -> None:
         """Steps of this region follow, from its root."""
@@ -34,6 +62,11 @@ class Sketch:
         if self.numbers[k] in self.steps:
             self.steps[self.numbers[k]].append(steps)
 
-    def of(self, number: int) -> bytes:
-        """The steps of a region of the query."""
-        return b"".join(self.steps.get(number, [DIRECT])) or DIRECT
+    def close(self, k: int, case: int, patterns: list[Pattern]) -> None:
+        """Slopes close this case of the region."""
+        self.closed.setdefault(self.numbers[k], {})[case] = patterns
+
+    def of(self, number: int) -> RegionSketch:
+        """What is known of a region of the query."""
+        steps = b"".join(self.steps.get(number, [DIRECT])) or DIRECT
+        return RegionSketch(self.closed.get(number, {}), steps)
