@@ -37,7 +37,9 @@ def query_of(body: str, network: Network) -> Query:
 
 def closed(query: Query) -> bool:
     run = Run(query, UNLIMITED, lambda _: True, lambda *_: None)
-    regions, point = close_differences(run, normal_form(query).regions)
+    regions = normal_form(query).regions
+    run.sketch.numbers = tuple(range(len(regions)))
+    regions, point = close_differences(run, regions)
     if point is not None:
         assert holds(query.assumption, point, evaluate(query.network, point))
         assert holds(query.violation, point, evaluate(query.network, point))

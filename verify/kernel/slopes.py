@@ -199,7 +199,7 @@ class Differences:
     def unclosed(self, tree: SlopeTree, part: Part) -> Sequence[Part]:
         """A leaf in which the row may hold."""
         number, unstable = self.counts.get("slopes", 0), sum(block.count(UNSTABLE) for block in part.phases)
-        raise RejectedError(f"leaf {number} of slopes: row {tree.number} is not contradicted, {unstable} phases are open")
+        raise RejectedError(f"leaf {number} of slopes: row {tree.number} may hold, {unstable} phases are open")
 
 
 @dataclass(frozen=True, eq=False)
