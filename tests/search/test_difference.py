@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.search.two_copies import BLOCK, CLOSE, LIPSCHITZ, MONOTONE, deep_network, query_of
 from tests.spec.models import affine_network, random_network
 from verify.bounds.backward import propagate
 from verify.bounds.slopes import product_bound, slope_bounds
@@ -26,13 +27,7 @@ from verify.search.difference import close_differences
 from verify.search.run import Run
 from verify.spec import lower, parse
 
-BLOCK = 'network n = onnx("n") { input x in [-1, 1]  input y in [-1, 1]  output r }\n'
 UNLIMITED = Budget(1e9, lambda: 0.0)
-
-
-def query_of(body: str, network: Network) -> Query:
-    (prop,) = lower(parse(f"{BLOCK}property p {{ {body} }}", "t.nnspec"), {"n": network}, {})
-    return prop.query
 
 
 def closed(query: Query) -> bool:
@@ -44,26 +39,6 @@ def closed(query: Query) -> bool:
         assert holds(query.assumption, point, evaluate(query.network, point))
         assert holds(query.violation, point, evaluate(query.network, point))
     return not regions
-
-
-def deep_network(seed: int) -> Network:
-    """2-3-3-1 with quarter-integer weights."""
-    rng = random.Random(seed)
-
-    def block(source: int, rows: int, columns: int, relu: int) -> Block:
-        values = [rng.randint(-6, 6) / 4 for _ in range(rows * columns)]
-        bias = Numbers.of_floats([rng.randint(-4, 4) / 4 for _ in range(rows)])
-        return Block(
-            (Term(source, Matrix.dense(rows, columns, Numbers.of_floats(values))),), bias, bytes([relu] * rows)
-        )
-
-    blocks = (block(0, 3, 2, 1), block(1, 3, 3, 1), block(2, 1, 3, 0))
-    return Network((Port("x", (1, 2), 0),), (Port("y", (1, 1), 3),), blocks)
-
-
-MONOTONE = "forall a, b : n.input  assume same(a, b) except x  assume a.x <= b.x  assert n(a).r <= n(b).r"
-LIPSCHITZ = "forall a, b : n.input  assert abs(n(a).r - n(b).r) <= %s * (abs(a.x - b.x) + abs(a.y - b.y))"
-CLOSE = "forall a, b : n.input  assume same(a, b) except x  assert abs(n(a).r - n(b).r) <= %s"
 
 
 @settings(max_examples=60, deadline=None)
