@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from tests.search.networks import budget
-from tests.search.two_copies import CLOSE, LIPSCHITZ, MONOTONE, deep_network, query_of
+from tests.search.two_copies import CLOSE, LIPSCHITZ, MONOTONE, STEEP, deep_network, query_of
 from tests.spec.models import random_network, two_port_network
 from verify.core.evaluate import evaluate
 from verify.core.exact import Numbers
@@ -28,7 +28,6 @@ from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
 
 HINTS = b"".join(map(signed, (5, 5, 5))) + varint(0)  # scales of the two blocks and of the one output; no twins
-STEEP = MONOTONE.replace("<= n(b).r", "+ %s * (b.x - a.x) <= n(b).r")
 
 
 def network_of(*ramps: tuple[float, float, float]) -> Network:

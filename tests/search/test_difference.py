@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.search.two_copies import BLOCK, CLOSE, LIPSCHITZ, MONOTONE, deep_network, query_of
+from tests.search.networks import budget
+from tests.search.two_copies import BLOCK, CLOSE, LIPSCHITZ, MONOTONE, STEEP, deep_network, query_of
 from tests.spec.models import affine_network, random_network
 from verify.bounds.backward import propagate
 from verify.bounds.slopes import product_bound, slope_bounds
@@ -22,8 +23,12 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
 from verify.core.pairing import compared_values, difference_row, find_pairing
 from verify.core.query import Query, Row, holds
+from verify.core.verdict import Evidence
+from verify.kernel import check
+from verify.kernel.walk import LEAF
+from verify.search import slope_proof
 from verify.search.decide import decide
-from verify.search.difference import close_differences
+from verify.search.difference import _Partition, close_differences
 from verify.search.run import Run
 from verify.spec import lower, parse
 
@@ -154,3 +159,40 @@ def test_a_slope_of_zero_is_exact() -> None:
     last = Block((Term(1, Matrix.dense(1, 2, Numbers.of_floats([0.9, -1.1]))),), Numbers.zeros(1), bytes(1))
     network = Network((Port("x", (1, 2), 0),), (Port("y", (1, 1), 2),), (first, last))
     assert closed(query_of(MONOTONE, network))
+
+
+@pytest.mark.parametrize("body", [STEEP % "-3", LIPSCHITZ % "4", CLOSE % "4"])
+def test_what_slopes_close_gets_a_certificate(body: str) -> None:
+    closed_by_slopes = 0
+    for seed in range(12):
+        query = query_of(body, deep_network(seed))
+        if not closed(query):
+            continue
+        found = decide(query, budget(), certificate=True)
+        assert (found.answer, found.evidence) == ("unsat", Evidence.KERNEL) and found.payload is not None
+        assert tuple(check(query, found.payload, "unsat").leaves) == ("slopes",)
+        closed_by_slopes += 1
+    assert closed_by_slopes > 5
+
+
+def test_a_tree_without_its_splits_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = [query_of(STEEP % "-3", deep_network(seed)) for seed in range(12)]
+    split = [q for q in queries if dict(decide(q, budget(), certificate=True).leaves).get("slopes", 0) > 2]
+    assert split
+    monkeypatch.setattr(_Partition, "tree", lambda _: bytes([LEAF]))
+    for query in split:
+        found = decide(query, budget(), certificate=True)
+        assert found.evidence is Evidence.KERNEL and dict(found.leaves)["slopes"] > 1
+
+
+def test_a_partition_that_lies_gets_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Partition, "closed", lambda *_: True)
+    monkeypatch.setattr(slope_proof, "MOST_MENDED", 50)
+    found = decide(query_of(MONOTONE, deep_network(3)), budget(), certificate=True)
+    assert found.evidence is not Evidence.KERNEL and found.payload is None
+    assert "too many leaves of slopes stay open" in found.notes[0]
+
+
+def test_cheap_proofs_are_certified_unasked() -> None:
+    found = decide(query_of(STEEP % "-9", deep_network(3)), budget())
+    assert found.evidence is Evidence.KERNEL and dict(found.leaves) == {"slopes": 1}

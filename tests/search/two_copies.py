@@ -35,3 +35,4 @@ def deep_network(seed: int) -> Network:
 MONOTONE = "forall a, b : n.input  assume same(a, b) except x  assume a.x <= b.x  assert n(a).r <= n(b).r"
 LIPSCHITZ = "forall a, b : n.input  assert abs(n(a).r - n(b).r) <= %s * (abs(a.x - b.x) + abs(a.y - b.y))"
 CLOSE = "forall a, b : n.input  assume same(a, b) except x  assert abs(n(a).r - n(b).r) <= %s"
+STEEP = MONOTONE.replace("<= n(b).r", "+ %s * (b.x - a.x) <= n(b).r")
