@@ -9,6 +9,7 @@ import pytest
 
 from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.networks import budget, network, over_box
+from verify.core.floats import FloatPlan
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Query, Row
 from verify.kernel import Checked, RejectedError, check
@@ -17,6 +18,7 @@ from verify.kernel.walk import BOUND, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDU
 from verify.search.certify import header
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
+from verify.search.scales import root_scales
 
 NO_SLOPES = varint(0)  # cases that slopes close
 HAT = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))  # |x|
@@ -27,8 +29,8 @@ def at_least(bound: Fraction | int, *, strict: bool = False) -> Query:
     return over_box(HAT, -1, 1, Row.of({}, {0: -1}, -Fraction(bound), strict=strict))
 
 
-def payload(*steps: int, scales: tuple[int, ...] = (1, 2, 2), twins: bytes = b"\x00") -> bytes:
-    return varint(1) + NO_SLOPES + b"".join(map(signed, scales)) + twins + bytes(steps)
+def payload(*steps: int, scales: tuple[int, ...] = (1, 2, 2)) -> bytes:
+    return varint(1) + NO_SLOPES + b"".join(map(signed, scales)) + bytes(steps)
 
 
 DIRECT = (TIGHTEN, REDUCE, BOUND, LEAF)
@@ -138,7 +140,8 @@ def test_random_multipliers_never_prove_a_false_claim() -> None:
                     steps += varint(size) + b"".join(varint(0) + varint(rng.randint(0, most)) for _ in range(size))
             steps.append(LEAF)
         with pytest.raises(RejectedError) as caught:
-            check(query, varint(1) + NO_SLOPES + header(query, region) + bytes(steps), "unsat")
+            scales = root_scales(query.network, region, numbered(region)[0], FloatPlan(query.network))
+            check(query, varint(1) + NO_SLOPES + header(scales) + bytes(steps), "unsat")
         reached += "do not close" in str(caught.value)
     assert reached > 300
 

@@ -27,7 +27,7 @@ from verify.kernel.walk import HIGH, LEAF, LOW
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
 
-HINTS = b"".join(map(signed, (5, 5, 5))) + varint(0)  # scales of the two blocks and of the one output; no twins
+HINTS = b"".join(map(signed, (5, 5, 5)))  # scales of the two blocks and of the one output
 
 
 def network_of(*ramps: tuple[float, float, float]) -> Network:
@@ -197,7 +197,7 @@ def test_slopes_contain_every_difference(make: Callable[[int], Network]) -> None
         lower = tuple(Fraction(rng.randint(-8, 8), 3) for _ in range(size))
         box = Box(lower, tuple(low + Fraction(rng.randint(0, 12), 5) for low in lower))
         rows = [Row.of({}, {e: 1}, 0) for e in range(network.output_size)]
-        root = Root(network, Region(box, (), (tuple(rows),)), rows, [8] * (len(network.blocks) + len(rows)), {})
+        root = Root(network, Region(box, (), (tuple(rows),)), rows, [8] * (len(network.blocks) + len(rows)))
         row = Difference(tuple(map(Fraction, outputs)), (Fraction(0),) * size, Affine(()), Fraction(0), True)
         tree = SlopeTree(Model(network), root, 0, row, Fraction(0), ((Fraction(0), Fraction(0)),) * size)
         parts = [Part(root.node, root_phases(root))]
@@ -257,7 +257,7 @@ def test_random_trees_never_prove_a_false_claim() -> None:
             split = rng.random() < 0.6 and len(steps) < 120
             steps += bytes([rng.choice([LOW, HIGH]), rng.randrange(2)]) if split else bytes([LEAF])
             open_leaves += 1 if split else -1
-        hints = b"".join(map(signed, (8, 8, 8, 8))) + varint(0)
+        hints = b"".join(map(signed, (8, 8, 8, 8)))
         with pytest.raises(RejectedError, match="may hold"):
             check(query, closing(varint(0) + bytes(steps), hints=hints), "unsat")
 

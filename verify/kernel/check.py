@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
+from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
-from verify.kernel.build import Root, read_hints
+from verify.kernel.build import Root, read_scales
 from verify.kernel.slopes import Differences
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
 Claim = Literal["unsat", "vacuous"]
+Mode = Literal["reference", "fast"]
 RULE = "K1"
 _MINT = object()
 
@@ -25,7 +27,7 @@ class Checked:
     claim: Claim
     network_digest: str
     leaves: dict[str, int]  # by the rule that closed them
-    mode: Literal["reference", "fast"]
+    mode: Mode
     mint: object
 
     def __post_init__(self) -> None:
@@ -33,12 +35,34 @@ class Checked:
             raise TypeError("only the kernel makes a Checked")
 
 
-def check(query: Query, payload: bytes, claim: Claim) -> Checked:
+class Follow(Protocol):
+    """Reads one region's proof off the stream and counts leaves by rule.  Raises RejectedError unless all close."""
+
+    @property
+    def mode(self) -> Mode: ...
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None: ...
+
+
+class Reference:
+    """The plain path: this package alone."""
+
+    mode: Mode = "reference"
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+        rows, cases = numbered(region)
+        root = Root(network, region, rows, read_scales(network, rows, stream))
+        Walk(network, region, rows, cases, stream, counts).run(root.node)
+
+
+def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = None) -> Checked:
     """Check a payload against "no x satisfies assumption and violation" or "no x satisfies the assumption".
 
-    Guarantee: exact integer arithmetic; the payload holds hints only.
+    Guarantee: exact integer arithmetic; the payload holds hints only.  `follow` is another way to read a region's proof
+    that makes the same integers; the result names it.
     Raises RejectedError; QueryError as normal_form does.
     """
+    follow = follow or Reference()
     stream = Stream(payload)
     regions = claimed_regions(query, claim)
     counts: dict[str, int] = {}
@@ -47,13 +71,10 @@ def check(query: Query, payload: bytes, claim: Claim) -> Checked:
     differences = Differences(query.network, stream, counts)
     for region in regions:
         remaining = differences.remaining(region)
-        if remaining is None:
-            continue
-        rows, cases = numbered(remaining)
-        root = Root(query.network, remaining, rows, *read_hints(query.network, rows, stream))
-        Walk(query.network, remaining, rows, cases, stream, counts).run(root.node)
+        if remaining is not None:
+            follow(query.network, remaining, stream, counts)
     stream.finish()
-    return Checked(claim, query.network.digest, counts, "reference", _MINT)
+    return Checked(claim, query.network.digest, counts, follow.mode, _MINT)
 
 
 def claimed_regions(query: Query, claim: Claim) -> Sequence[Region]:

@@ -22,7 +22,7 @@ from verify.core.network import Network, Term
 from verify.core.normal_form import Box, Region
 from verify.core.pairing import Difference
 from verify.core.query import Row
-from verify.kernel.build import Root, read_hints
+from verify.kernel.build import Root, read_scales
 from verify.kernel.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import Node, P, lower, substitute
@@ -175,7 +175,7 @@ class Differences:
         if known is None:
             region = hull_region(comparison)
             (rows,) = region.cases
-            root = Root(model, region, rows, *read_hints(model, rows, self.stream))
+            root = Root(model, region, rows, read_scales(model, rows, self.stream))
             known = self.roots[place, comparison.hull] = (root, Part(root.node, root_phases(root)))
         return known
 
@@ -241,6 +241,9 @@ class SlopeTree:
                     phases[block][i] = ACTIVE
                 elif node.high[j] <= 0:
                     phases[block][i] = INACTIVE
+        for (block, i), (_, partner) in self.root.twins.items():  # z' = -z
+            if phases[block][i] == UNSTABLE != phases[block][partner]:
+                phases[block][i] = ACTIVE if phases[block][partner] == INACTIVE else INACTIVE
         substitute(node, [e for e, c in enumerate(self.row.outputs) if c])
         return Part(node, phases)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 from verify.core.network import Network
 from verify.core.normal_form import Region
@@ -166,7 +167,14 @@ class Walk:
         check_exact(self.network, cases, exact_box(self.region, node), self.stream)
 
 
-def exact_box(region: Region, node: Node) -> tuple[list[Fraction], list[Fraction]]:
+class NodeBox(Protocol):
+    """Anything with a box over s, in units of 2^-P."""
+
+    box_low: list[int]
+    box_high: list[int]
+
+
+def exact_box(region: Region, node: NodeBox) -> tuple[list[Fraction], list[Fraction]]:
     """The node's box in the query's variables."""
     low, high = (
         [a + (b - a) * Fraction(s, ONE) for s, a, b in zip(side, region.box.lower, region.box.upper, strict=True)]

@@ -6,9 +6,10 @@ float64 had closed a box that integers leave open.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from verify.core.floats import FloatPlan
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
@@ -33,13 +34,11 @@ class RegionSketch:
     steps: bytes
 
 
-def passes(sketches: Iterable[RegionSketch]) -> int:
-    """Bound passes, about: what checking costs, in multiples of the network's weights."""
-    total, trees = 0, set[bytes]()
-    for sketch in sketches:
-        total += len(sketch.closed) + len(sketch.steps) // len(DIRECT)
-        trees.update(pattern.tree for patterns in sketch.closed.values() for pattern in patterns)
-    return total + sum(len(tree) // TREE_BYTES for tree in trees)
+def slope_passes(sketches: Sequence[RegionSketch]) -> int:
+    """What checking the slopes costs, about, in bound passes of the network on the kernel's plain path."""
+    cases = sum(len(sketch.closed) for sketch in sketches)
+    trees = {pattern.tree for sketch in sketches for patterns in sketch.closed.values() for pattern in patterns}
+    return cases + sum(len(tree) // TREE_BYTES for tree in trees)
 
 
 @dataclass
@@ -50,6 +49,7 @@ class Sketch:
     """
 
     numbers: tuple[int, ...] = ()
+    plan: FloatPlan | None = None  # the search's; the network's own blocks come first
     steps: dict[int, list[bytes]] = field(default_factory=dict)
     closed: dict[int, dict[int, list[Pattern]]] = field(default_factory=dict)
 

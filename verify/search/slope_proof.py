@@ -10,10 +10,9 @@ import numpy as np
 from verify.bounds.backward import propagate
 from verify.bounds.rounding import float_above, float_below
 from verify.bounds.slopes import slope_bounds
-from verify.core.floats import FloatPlan
+from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Box, Region
-from verify.core.query import FALSE, TRUE, Field, Query
 from verify.kernel.comparison import Comparison, Contradiction, Pairings, Place, compare
 from verify.kernel.slopes import Differences, Part, SlopeTree, hull_region
 from verify.kernel.stream import RejectedError
@@ -21,6 +20,7 @@ from verify.kernel.system import ONE
 from verify.kernel.walk import LEAF, LOW
 from verify.search.difference import split_axes
 from verify.search.exact_leaf import signed, varint
+from verify.search.scales import UncertifiedError, root_scales
 from verify.search.script import Script
 from verify.search.sketch import Pattern
 
@@ -28,10 +28,13 @@ MOST_MENDED = 5_000  # leaves split again before the certificate is given up
 
 
 class Drafts:
-    """Writes the sections of one payload, region by region; what was written once is not repeated."""
+    """Writes the sections of one payload, region by region; what was written once is not repeated.
 
-    def __init__(self, network: Network, scales: Callable[[Query, Region], Sequence[int]]) -> None:
-        self.network, self.scales = network, scales
+    Raises UncertifiedError.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
         self.pairings: Pairings = {}
         self.hulls: set[tuple[Place, Box]] = set()
         self.shown: set[Contradiction] = set()
@@ -54,11 +57,12 @@ class Drafts:
         return bytes(out)
 
     def _hints(self, comparison: Comparison) -> bytes:
-        model = comparison.pairing.model
-        inputs, outputs = (tuple(Field(str(k)) for k in range(n)) for n in (model.input_size, model.output_size))
-        query = Query(model, inputs, outputs, TRUE, FALSE, ())
-        no_twins = varint(0)  # each ReLU is a variable of its own, since the phase of each is wanted
-        return b"".join(map(signed, self.scales(query, hull_region(comparison)))) + no_twins
+        model, region = comparison.pairing.model, hull_region(comparison)
+        try:
+            plan = FloatPlan(model)
+        except OutOfRangeError as problem:
+            raise UncertifiedError(problem.message) from problem
+        return b"".join(map(signed, root_scales(model, region, region.cases[0], plan)))
 
 
 def remaining(region: Region, closed: dict[int, list[Pattern]]) -> Region | None:

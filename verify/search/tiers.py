@@ -15,6 +15,7 @@ from verify.bounds.enclosure import Enclosure
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
+from verify.native.machine import Compiler, Explore
 from verify.search.attack import Attack, Point, is_solution
 from verify.search.branch import (
     JUDGE_SECONDS,
@@ -29,7 +30,6 @@ from verify.search.branch import (
     wants_judge,
 )
 from verify.search.compiled import layout
-from verify.search.compiled.machine import Compiler, Explore
 from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run
@@ -320,4 +320,6 @@ def problem_is_small(problem: Problem) -> bool:
 def search(run: Run, regions: tuple[Region, ...], seed: int) -> Decision:
     """Search non-contradictory regions whose cases all have rows."""
     with np.errstate(all="ignore"):  # infinities and NaN are dealt with by value, wherever they can arise
-        return Search(run, build_problem(run.query, regions), seed).decide()
+        problem = build_problem(run.query, regions)
+        run.sketch.plan = problem.plan
+        return Search(run, problem, seed).decide()

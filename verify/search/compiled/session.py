@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from verify.bounds.compressed import CompressedSystem
 from verify.core.floats import Floats
+from verify.native.machine import Explore
 from verify.search.compiled import layout
-from verify.search.compiled.machine import Explore
 
 DEPTH_LIMIT = 120
 PHASE_DEPTH_LIMIT = 200
