@@ -11,10 +11,11 @@ from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.networks import budget, network, over_box
 from verify.core.floats import FloatPlan
 from verify.core.normal_form import normal_form
-from verify.core.query import And, Query, Row
+from verify.core.query import And, Or, Query, Row
 from verify.kernel import Checked, RejectedError, check
 from verify.kernel.check import numbered
-from verify.kernel.walk import BOUND, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel_fast import check_fast
 from verify.search.certify import header
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
@@ -54,6 +55,8 @@ REJECTED = {
     "an input that is not there": (Fraction(11, 10), payload(LOW, 3, *DIRECT, *DIRECT), "no input"),
     "a variable that is not there": (Fraction(11, 10), payload(PHASES, 9, *DIRECT, *DIRECT), "cannot be split"),
     "clipping without bounds": (Fraction(11, 10), payload(CLIP, LEAF), "needs the rows' bounds"),
+    "a number of cases that are not open": (1, payload(CASES, 2, *DIRECT, *DIRECT), "1 cases are open, not 2"),
+    "an absurd number of cases": (1, payload(CASES, 255, 255, 127, LEAF), "too many"),
     "weights for no case": (1, payload(WEIGHTED, 0, LEAF), "some open cases only"),
     "weights for a case that is not there": (1, payload(WEIGHTED, 1, 7, 1, 0, 0, LEAF), "no case 7"),
     "weights that are all zero": (Fraction(21, 10), payload(WEIGHTED, 1, 0, 0, 0, 0, LEAF), "do not close"),
@@ -74,6 +77,16 @@ def test_rejected(name: str) -> None:
 def test_splits_of_inputs_in_either_order() -> None:
     for steps in ((LOW, 0, *DIRECT, *DIRECT), (HIGH, 0, *DIRECT, *DIRECT)):
         assert check(at_least(Fraction(11, 10)), payload(*steps), "unsat").leaves == {"bound": 2}
+
+
+def test_cases_one_by_one() -> None:
+    bound = Fraction(21, 10)
+    query = over_box(HAT, -1, 1, Or((Row.of({}, {0: -1}, -bound), Row.of({}, {0: 1}, -bound))))
+    both = payload(CASES, 2, *DIRECT, *DIRECT, scales=(1, 2, 2, 2))
+    assert check(query, both, "unsat").leaves == check_fast(query, both, "unsat").leaves == {"bound": 2}
+    for steps in ((CASES, 1, *DIRECT), (CASES, 2, *DIRECT), (CASES, 2, *DIRECT, LEAF)):
+        with pytest.raises(RejectedError):
+            check(query, payload(*steps, scales=(1, 2, 2, 2)), "unsat")
 
 
 TWO = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 0], [0, 1]])], [0, 0], False))  # relu(x), relu(-x)

@@ -20,7 +20,7 @@ from verify.kernel.build import Root
 from verify.kernel.check import numbered
 from verify.kernel.stream import Stream
 from verify.kernel.system import Form, Node
-from verify.kernel.walk import BOUND, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk
+from verify.kernel.walk import BOUND, CASES, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk
 from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.check import Fast, FastWalk, never
@@ -142,7 +142,9 @@ def follow(query: Query, region: Region, rng: random.Random) -> int:
             end(fast, steps + bytes([LEAF]))
             assert (fast.counts() == {"weighted": 1}) == accepted
             return compared + 1
-        if unstable and rng.random() < 0.5:
+        if len(node.cases) > 1 and rng.random() < 0.3:
+            split = bytes([CASES]) + varint(len(node.cases))
+        elif unstable and rng.random() < 0.5:
             split = bytes([PHASES]) + varint(rng.choice(unstable))
         else:
             split = bytes([rng.choice([LOW, LOW + 1])]) + varint(rng.randrange(len(node.box_low)))

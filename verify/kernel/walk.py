@@ -9,6 +9,7 @@
     LEAF        end of a leaf: no case may be open
     LOW, HIGH   split an input at the middle of its interval; the half that comes first in the stream
     PHASES      split a ReLU: inactive first
+    CASES       split into the open cases, one after the other
 
 Steps of a closed node are read and change nothing.
 """
@@ -39,7 +40,10 @@ from verify.kernel.system import (
     tighten,
 )
 
-LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES = range(10)
+LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES = range(11)
+
+
+MOST_CASES = 1 << 16
 
 
 @dataclass
@@ -75,6 +79,8 @@ class Walk:
                 return halves if opcode == LOW else halves[::-1]
             if opcode == PHASES:
                 return split_phase(node, self.stream.varint())
+            if opcode == CASES:
+                return split_cases(node, self.stream.varint())
             if opcode == TIGHTEN:
                 node = node if node and tighten(node) else None
             elif opcode == REDUCE:
@@ -206,3 +212,17 @@ def split_phase(node: Node | None, j: int) -> Sequence[Node | None]:
     inactive, active = node.child(), node.child()
     inactive.high[j] = active.low[j] = 0
     return (inactive, active)
+
+
+def split_cases(node: Node | None, count: int) -> Sequence[Node | None]:
+    """As many nodes as there are open cases, each with one of them."""
+    if count > MOST_CASES:
+        raise RejectedError(f"{count} cases are too many")
+    if node is None:
+        return (None,) * count
+    if count != len(node.cases):
+        raise RejectedError(f"{len(node.cases)} cases are open, not {count}")
+    nodes = [node.child() for _ in range(count)]
+    for child, case in zip(nodes, node.cases, strict=True):
+        child.cases = (case,)
+    return nodes

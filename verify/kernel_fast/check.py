@@ -13,7 +13,7 @@ from verify.core.floats import Floats
 from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query
-from verify.kernel.build import read_scales
+from verify.kernel.build import Entry, read_scales
 from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered
 from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
@@ -130,11 +130,26 @@ class FastWalk:
             else:
                 raise RefusedError("the compiled path cannot tell")
 
-    def root_bounds(self) -> list[Floats]:
-        """Bounds on the size of every block's pre-activations, in units of 2^-P of its scale, by building alone."""
+    def build(self) -> None:
+        """Make the root, and stop there.  Raises RefusedError, StoppedError."""
         self.begin(np.zeros(0, np.uint8), 0)
         if self.go() != at.BUILT:
             raise RefusedError("the root cannot be built")
+
+    def variables(self) -> dict[Entry, int]:
+        """The root's variables by (block, row)."""
+        starts = self._array(at.BLOCK_START, int(self.numbers[at.BLOCKS]) + 1)
+        found = self._array(at.VARIABLE, int(self.numbers[at.VALUES]))
+        return {
+            (block, v - a): found[v]
+            for block, (a, b) in enumerate(itertools.pairwise(starts))
+            for v in range(a, b)
+            if found[v] >= 0
+        }
+
+    def root_bounds(self) -> list[Floats]:
+        """Bounds on the size of every block's pre-activations, in units of 2^-P of its scale, by building alone."""
+        self.build()
         starts = self._array(at.BLOCK_START, int(self.numbers[at.BLOCKS]) + 1)
         values = int(self.numbers[at.VALUES])
         low, high = (np.array(self._array(place, values), np.float64) for place in (at.VALUE_LOW, at.VALUE_HIGH))

@@ -51,7 +51,7 @@ from __future__ import annotations
     TOP,  # first place that is free
     NEXT,  # last frame, 0: none
     NEED,  # places missing, when the array is too small
-    AT_BLOCK,  # how far building is
+    AT_BLOCK,  # how far building is; ALL_BUILT, then WALKING
     AT_ROW,
     POS,  # place in the payload
     END,  # its length
@@ -72,5 +72,6 @@ NUMBER, META_CONSTANT, META_ERROR, PLACE, S_FIRST, S_LAST, R_FIRST, R_LAST = ran
 LARGEST, NONZERO = 8, 9  # … the largest |coefficient|, and how many are not zero
 
 BY_BOUND, BY_WEIGHTS, BY_EXACT = range(3)
+ALL_BUILT, WALKING = -1, -2
 SUM_BITS = 61  # sums stay below 2^61 in size
 DONE, MORE, OPEN_LEAF, EXACT_STEP, PAUSED, BUILT, REFUSED, REJECTED = range(8)  # statuses

@@ -5,11 +5,25 @@ from __future__ import annotations
 import numba
 
 from verify.kernel.system import ONE, SLOPE_BITS
-from verify.kernel.walk import BOUND, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel.walk import (
+    BOUND,
+    CASES,
+    CLIP,
+    EXACT,
+    HIGH,
+    LEAF,
+    LOW,
+    MOST_CASES,
+    PHASES,
+    REDUCE,
+    TIGHTEN,
+    WEIGHTED,
+)
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.arithmetic import compiled, total
 from verify.kernel_fast.build import build
 from verify.kernel_fast.layout import (
+    ALL_BUILT,
     BUILT,
     BY_BOUND,
     BY_WEIGHTS,
@@ -21,6 +35,7 @@ from verify.kernel_fast.layout import (
     PAUSED,
     REFUSED,
     REJECTED,
+    WALKING,
 )
 from verify.kernel_fast.system import add_form, clear, clip, lower, place_rows, relax_down, substitute, tighten
 
@@ -250,12 +265,33 @@ def split_phase(A, j):
 
 
 @compiled
+def split_cases(A, count):
+    """Push a node for each open case; False when their number is another one."""
+    if count < 0 or count > MOST_CASES or (A[at.SYSTEM] != 0 and count != A[at.OPEN_COUNT]):
+        return False
+    if A[at.SYSTEM] == 0:
+        A[at.OPEN_COUNT] = 0
+        if A[at.TOP] + 3 * count > A[at.SIZE]:
+            return False
+        for _ in range(count):
+            push(A)
+        return True
+    A[at.OPEN_COUNT] = 1
+    for number in range(count - 1, -1, -1):
+        first, chosen = A[A[at.OPEN]], A[A[at.OPEN] + number]
+        A[A[at.OPEN]] = chosen
+        push(A)
+        A[A[at.OPEN]] = first
+    return True
+
+
+@compiled
 def room_for_a_step(A):
     """How many places one more step can take at most."""
     if A[at.SYSTEM] == 0:
         return 6
     n, rows = A[A[at.SYSTEM]], A[A[at.SYSTEM] + 1]
-    return max(2 * frame_size(A), 2 + (n + rows) * (META + A[at.INPUTS] + n))
+    return max(max(2, A[at.OPEN_COUNT]) * frame_size(A), 2 + (n + rows) * (META + A[at.INPUTS] + n))
 
 
 @compiled
@@ -314,6 +350,10 @@ def walk(A, B):
             A[at.IN_NODE] = 0
             if not split_phase(A, varint(A, B)):
                 return REJECTED
+        elif opcode == CASES:
+            A[at.IN_NODE] = 0
+            if not split_cases(A, varint(A, B)):
+                return REJECTED
         elif not node_step(A, B, opcode):
             return REJECTED
         if A[at.GUARD] != 0:
@@ -326,9 +366,11 @@ def run(A, B):
         status = build(A)
         if status != DONE:
             return status
-        A[at.AT_BLOCK] = -1
+        A[at.AT_BLOCK] = ALL_BUILT
+    if A[at.AT_BLOCK] == ALL_BUILT:
         if A[at.END] == 0:
             return BUILT
+        A[at.AT_BLOCK] = WALKING
         push(A)
     return walk(A, B)
 
