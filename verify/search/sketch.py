@@ -6,6 +6,7 @@ float64 had closed a box that integers leave open.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
 AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
-TREE_BYTES = 32  # of a tree of slopes, about as long to check as a bound pass
+CASES, TREE_BYTES = 8, 32  # closed by slopes, and of their trees: about as long to check as a bound pass
 OPEN = bytes([LEAF])  # a leaf whose proof is still to be found
 
 
@@ -38,7 +39,7 @@ def slope_passes(sketches: Sequence[RegionSketch]) -> int:
     """What checking the slopes costs, about, in bound passes of the network on the kernel's plain path."""
     cases = sum(len(sketch.closed) for sketch in sketches)
     trees = {pattern.tree for sketch in sketches for patterns in sketch.closed.values() for pattern in patterns}
-    return cases + sum(len(tree) // TREE_BYTES for tree in trees)
+    return math.ceil(cases / CASES + sum(map(len, trees)) / TREE_BYTES)
 
 
 @dataclass
