@@ -272,3 +272,42 @@ def test_an_empty_difference_is_refused() -> None:
             check(replace(query, assumption=assumption), closing(pattern(LEAF)), "unsat")
         reasons.append(str(caught.value))
     assert "a difference has no value" in reasons
+
+
+@pytest.mark.parametrize(("low", "high"), ["ab", "ba"])
+def test_the_hull_holds_both_points(low: str, high: str) -> None:
+    """Left of 0 the slope is 1, right of it 2: neither holds from one side to the other."""
+    apart = f"forall a, b : n.input  assume same(a, b) except x  assume {low}.x <= -0.5 and {high}.x >= 0.5  assert "
+    for claim in ("<= 1", ">= 2"):
+        query = query_of(f"{apart} n({high}).r - n({low}).r {claim} * ({high}.x - {low}.x)", KINKED)
+        with pytest.raises(RejectedError, match="may hold"):
+            check(query, closing(pattern(LEAF)), "unsat")
+
+
+def test_what_is_left_of_a_row_counts_at_its_least() -> None:
+    rest = MONOTONE.replace("<= n(b).r", "+ a.y <= n(b).r")  # false at a = b wherever y > 0
+    with pytest.raises(RejectedError, match="may hold"):
+        check(query_of(rest, RISING), closing(pattern(LEAF)), "unsat")
+
+
+def test_a_twin_has_the_other_phase() -> None:
+    """|x| + 3 x: slope 2 left of 0, 4 right of it."""
+    most = MONOTONE.replace("n(a).r <= n(b).r", "n(b).r - n(a).r <= %s * (b.x - a.x)")
+    bent = network_of((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (3.0, 0.0, 9.0))
+    assert check(query_of(most % 4, bent), closing(pattern(LOW, 0, LEAF, LEAF)), "unsat").leaves == {"slopes": 2}
+    for false in (2, 3, "3.9"):
+        with pytest.raises(RejectedError, match="may hold"):
+            check(query_of(most % false, bent), closing(pattern(LOW, 0, LEAF, LEAF)), "unsat")
+
+
+def test_each_hull_has_a_root_of_its_own() -> None:
+    query = query_of(
+        "forall a, b : n.input  assume same(a, b) except x  assume a.x <= b.x"
+        "  assume (a.x <= -0.5 and b.x <= -0.5) or (a.x >= 0.5 and b.x >= 0.5)"
+        "  assert n(b).r - n(a).r <= b.x - a.x",
+        KINKED,
+    )
+    one = varint(1) + varint(0)
+    for second in (b"", HINTS):
+        with pytest.raises(RejectedError):
+            check(query, varint(2) + one + HINTS + pattern(LEAF) + one + second + pattern(LEAF), "unsat")
