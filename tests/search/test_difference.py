@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.search.networks import budget
+from tests.search.two_copies import BLOCK, CLOSE, LIPSCHITZ, MONOTONE, STEEP, deep_network, query_of
 from tests.spec.models import affine_network, random_network
 from verify.bounds.backward import propagate
 from verify.bounds.slopes import product_bound, slope_bounds
@@ -21,47 +23,27 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
 from verify.core.pairing import compared_values, difference_row, find_pairing
 from verify.core.query import Query, Row, holds
+from verify.core.verdict import Evidence
+from verify.kernel import check
+from verify.kernel.walk import LEAF
+from verify.search import slope_proof
 from verify.search.decide import decide
-from verify.search.difference import close_differences
+from verify.search.difference import _Partition, close_differences
 from verify.search.run import Run
 from verify.spec import lower, parse
 
-BLOCK = 'network n = onnx("n") { input x in [-1, 1]  input y in [-1, 1]  output r }\n'
 UNLIMITED = Budget(1e9, lambda: 0.0)
-
-
-def query_of(body: str, network: Network) -> Query:
-    (prop,) = lower(parse(f"{BLOCK}property p {{ {body} }}", "t.nnspec"), {"n": network}, {})
-    return prop.query
 
 
 def closed(query: Query) -> bool:
     run = Run(query, UNLIMITED, lambda _: True, lambda *_: None)
-    regions, point = close_differences(run, normal_form(query).regions)
+    regions = normal_form(query).regions
+    run.sketch.numbers = tuple(range(len(regions)))
+    regions, point = close_differences(run, regions)
     if point is not None:
         assert holds(query.assumption, point, evaluate(query.network, point))
         assert holds(query.violation, point, evaluate(query.network, point))
     return not regions
-
-
-def deep_network(seed: int) -> Network:
-    """2-3-3-1 with quarter-integer weights."""
-    rng = random.Random(seed)
-
-    def block(source: int, rows: int, columns: int, relu: int) -> Block:
-        values = [rng.randint(-6, 6) / 4 for _ in range(rows * columns)]
-        bias = Numbers.of_floats([rng.randint(-4, 4) / 4 for _ in range(rows)])
-        return Block(
-            (Term(source, Matrix.dense(rows, columns, Numbers.of_floats(values))),), bias, bytes([relu] * rows)
-        )
-
-    blocks = (block(0, 3, 2, 1), block(1, 3, 3, 1), block(2, 1, 3, 0))
-    return Network((Port("x", (1, 2), 0),), (Port("y", (1, 1), 3),), blocks)
-
-
-MONOTONE = "forall a, b : n.input  assume same(a, b) except x  assume a.x <= b.x  assert n(a).r <= n(b).r"
-LIPSCHITZ = "forall a, b : n.input  assert abs(n(a).r - n(b).r) <= %s * (abs(a.x - b.x) + abs(a.y - b.y))"
-CLOSE = "forall a, b : n.input  assume same(a, b) except x  assert abs(n(a).r - n(b).r) <= %s"
 
 
 @settings(max_examples=60, deadline=None)
@@ -177,3 +159,42 @@ def test_a_slope_of_zero_is_exact() -> None:
     last = Block((Term(1, Matrix.dense(1, 2, Numbers.of_floats([0.9, -1.1]))),), Numbers.zeros(1), bytes(1))
     network = Network((Port("x", (1, 2), 0),), (Port("y", (1, 1), 2),), (first, last))
     assert closed(query_of(MONOTONE, network))
+
+
+@pytest.mark.parametrize("body", [STEEP % "-3", LIPSCHITZ % "4", CLOSE % "4"])
+def test_what_slopes_close_gets_a_certificate(body: str) -> None:
+    closed_by_slopes = 0
+    for seed in range(12):
+        query = query_of(body, deep_network(seed))
+        if not closed(query):
+            continue
+        found = decide(query, budget(), certificate=True)
+        assert (found.answer, found.evidence) == ("unsat", Evidence.KERNEL) and found.payload is not None
+        assert tuple(check(query, found.payload, "unsat").leaves) == ("slopes",)
+        closed_by_slopes += 1
+    assert closed_by_slopes > 5
+
+
+def test_a_tree_without_its_splits_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = [query_of(STEEP % rise, deep_network(seed)) for seed in range(20) for rise in ("-1", "-3")]
+    split = [q for q in queries if dict(decide(q, budget(), certificate=True).leaves).get("slopes", 0) > 2]
+    monkeypatch.setattr(_Partition, "tree", lambda _: bytes([LEAF]))
+    mended = []
+    for query in split:
+        found = decide(query, budget(), certificate=True)
+        assert found.evidence is Evidence.KERNEL
+        mended.append(dict(found.leaves)["slopes"])
+    assert max(mended) > 2
+
+
+def test_a_partition_that_lies_gets_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Partition, "closed", lambda *_: True)
+    monkeypatch.setattr(slope_proof, "MOST_MENDED", 50)
+    found = decide(query_of(MONOTONE, deep_network(3)), budget(), certificate=True)
+    assert found.evidence is not Evidence.KERNEL and found.payload is None
+    assert "too many leaves of slopes stay open" in found.notes[0]
+
+
+def test_cheap_proofs_are_certified_unasked() -> None:
+    found = decide(query_of(STEEP % "-9", deep_network(3)), budget())
+    assert found.evidence is Evidence.KERNEL and dict(found.leaves) == {"slopes": 1}

@@ -13,10 +13,11 @@ from fractions import Fraction
 from verify.core.network import Block, Network
 from verify.core.normal_form import Region
 from verify.core.query import Row
-from verify.kernel.stream import RejectedError
+from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import ONE, Form, Node, P, add, lower
 
 Entry = tuple[int, int]  # (block, row)
+MAX_SCALE = 4096
 
 
 @dataclass(frozen=True)
@@ -214,3 +215,11 @@ def find_twins(block: Block) -> dict[int, int]:
             else:
                 seen.setdefault((bias[row], tuple((k, w) for part in entries for k, w in (*part, (-1, 0)))), row)
     return found
+
+
+def read_scales(network: Network, rows: Sequence[Row], stream: Stream) -> list[int]:
+    """The scales of blocks and rows, from the stream."""
+    scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
+    if any(abs(scale) > MAX_SCALE for scale in scales):
+        raise RejectedError("a scale is out of range")
+    return scales

@@ -9,14 +9,14 @@ from typing import Literal, Protocol
 from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
-from verify.kernel.build import Root
+from verify.kernel.build import Root, read_scales
+from verify.kernel.slopes import Differences
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
 Claim = Literal["unsat", "vacuous"]
 Mode = Literal["reference", "fast"]
 RULE = "K1"
-MAX_SCALE = 4096
 _MINT = object()
 
 
@@ -68,8 +68,11 @@ def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = No
     counts: dict[str, int] = {}
     if stream.varint() != len(regions):
         raise RejectedError(f"the query has {len(regions)} regions, the proof another number")
+    differences = Differences(query.network, stream, counts)
     for region in regions:
-        follow(query.network, region, stream, counts)
+        remaining = differences.remaining(region)
+        if remaining is not None:
+            follow(query.network, remaining, stream, counts)
     stream.finish()
     return Checked(claim, query.network.digest, counts, follow.mode, _MINT)
 
@@ -89,11 +92,3 @@ def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
     numbers: dict[Row, int] = {}
     cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)] for case in region.cases]
     return list(numbers), cases
-
-
-def read_scales(network: Network, rows: Sequence[Row], stream: Stream) -> list[int]:
-    """The scales of blocks and rows, from the stream."""
-    scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
-    if any(abs(scale) > MAX_SCALE for scale in scales):
-        raise RejectedError("a scale is out of range")
-    return scales

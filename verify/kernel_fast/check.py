@@ -13,8 +13,8 @@ from verify.core.floats import Floats
 from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query
-from verify.kernel.build import Entry
-from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered, read_scales
+from verify.kernel.build import Entry, read_scales
+from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered
 from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import exact_box

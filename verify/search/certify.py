@@ -17,7 +17,7 @@ from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions, numbered
-from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.stream import RejectedError
 from verify.kernel.system import Node
 from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
@@ -26,7 +26,9 @@ from verify.kernel_fast.tables import RefusedError, WrongStepError
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, root_scales
-from verify.search.sketch import AGAIN, DIRECT, OPEN, Steps
+from verify.search.script import Script
+from verify.search.sketch import AGAIN, DIRECT, OPEN, RegionSketch, Steps
+from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
@@ -41,16 +43,18 @@ class MissedError(Exception):
 
 def certify(
     query: Query,
-    sketches: Sequence[Steps],
+    sketches: Sequence[RegionSketch],
     claim: Claim,
     *,
     plan: FloatPlan | None = None,
     stop: Callable[[], bool] = never,
     plain: bool = True,
+    mend_slopes: bool = True,
 ) -> bytes:
     """The payload for a claim, from one sketch per region of the claim.
 
-    `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be.
+    `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be;
+    `mend_slopes`: else the search's own trees are taken as they are.
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
     Raises UncertifiedError, MissedError, RefusedError, StoppedError.
     """
@@ -60,19 +64,26 @@ def certify(
         raise UncertifiedError(problem.message) from problem
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
+    drafts, mending = Drafts(query.network), MendingDifferences(query.network, stop)
     for region, sketch in zip(regions, sketches, strict=True):
-        rows, cases = numbered(region)
-        mender = Mender(query.network, region, rows, cases, stop)
+        section = drafts.section(region, sketch.closed)
+        rest = remaining(region, sketch.closed)
         try:
-            try:
-                payload += _by_fast_path(mender, sketch, plan, fast_path(stop))
-            except RefusedError:
-                if not plain:
-                    raise
-                payload += _by_plain_path(mender, sketch, plan)
+            payload += mending.mend(region, section) if mend_slopes else section
+            payload += _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, plain) if rest else b""
         except RejectedError as problem:
             raise UncertifiedError(str(problem)) from problem
     return bytes(payload)
+
+
+def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, plain: bool) -> bytes:
+    """One region's scales and steps."""
+    try:
+        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop))
+    except RefusedError:
+        if not plain:
+            raise
+        return _by_plain_path(mender, sketch, plan)
 
 
 def header(scales: Sequence[int]) -> bytes:
@@ -107,28 +118,6 @@ def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast) ->
         return header(scales) + mend_fast(FastWalk(fast, network, region, scales), DIRECT, mender)
 
 
-class Script(Stream):
-    """A stream that can be added to in front, and remembers what was read."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.taken = bytearray()
-
-    def byte(self) -> int:
-        value = super().byte()
-        self.taken.append(value)
-        return value
-
-    def insert(self, data: bytes) -> None:
-        """These bytes come next."""
-        self.data, self.at = data + self.data[self.at :], 0
-
-    def replace_last(self, data: bytes) -> None:
-        """Forget the last byte read, and read these instead."""
-        self.taken.pop()
-        self.insert(data)
-
-
 @dataclass
 class Mender:
     """Says how to go on where a leaf is open."""
@@ -139,6 +128,10 @@ class Mender:
     cases: Sequence[Sequence[int]]
     stop: Callable[[], bool]
     mended: int = 0
+
+    @classmethod
+    def of(cls, network: Network, region: Region, stop: Callable[[], bool]) -> Mender:
+        return cls(network, region, *numbered(region), stop)
 
     def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int) -> bytes:
         """Prove a leaf exactly where few phases are open, else split it once more; this stands for the LEAF.

@@ -62,6 +62,7 @@ def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
                 return run.sat(point)
         regions.append(region)
         numbers[id(region.box)] = number
+    run.sketch.numbers = tuple(numbers[id(region.box)] for region in regions)
     still_open, point = close_differences(run, tuple(regions))
     if point is not None:
         return run.sat(point)

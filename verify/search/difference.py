@@ -12,21 +12,24 @@ homogeneous in b - a.  It says nothing of a row that holds on average but not ev
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from verify.bounds.backward import propagate
 from verify.bounds.rounding import float_above, float_below
 from verify.bounds.slopes import product_bound, slope_bounds, slopes_at
 from verify.core.floats import FloatPlan, Floats
 from verify.core.normal_form import Region
-from verify.core.pairing import Difference, Pairing, compared_values, difference_row, find_pairing
-from verify.core.query import Affine, Row
+from verify.core.query import Row
+from verify.kernel.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
+from verify.kernel.walk import LEAF, LOW
 from verify.search.attack import Point, is_solution
+from verify.search.exact_leaf import varint
 from verify.search.run import Run
+from verify.search.sketch import Pattern
 
 MAX_SIGNS = 6  # inputs whose difference may have either sign
 BATCH = 256
@@ -34,7 +37,7 @@ TIME_SHARE = 0.5  # of what is left, at most
 MAX_BOXES = 400_000  # waiting at once
 HALVINGS = 24  # of the step from a box's centre, looking for a counterexample
 
-Interval = tuple[Fraction, Fraction]
+Indices = npt.NDArray[np.int64]
 
 
 def close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], Point | None]:
@@ -47,15 +50,18 @@ def close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Regi
 
 
 def _close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Region, ...], Point | None]:
-    pairings: dict[tuple[int, int], _Model | None] = {}
+    known = _Known()
     still_open = []
     until = run.budget.clock() + TIME_SHARE * run.budget.remaining()
-    for region in regions:
+    for k, region in enumerate(regions):
         cases = []
-        for case in region.cases:
-            attempt = _Attempt.of(run, region, case, pairings)
-            if attempt is None or not attempt.closes(until):
+        for number, case in enumerate(region.cases):
+            attempt = _Attempt.of(run, region, case, known)
+            proof = attempt.closes(until) if attempt is not None else None
+            if proof is None:
                 cases.append(case)
+            else:
+                run.sketch.close(k, number, proof)
             if attempt is not None and attempt.solution is not None:
                 return regions, attempt.solution
         if cases:
@@ -63,90 +69,114 @@ def _close_differences(run: Run, regions: tuple[Region, ...]) -> tuple[tuple[Reg
     return tuple(still_open), None
 
 
-@dataclass(frozen=True, eq=False)
-class _Model:
-    pairing: Pairing
-    plan: FloatPlan
+@dataclass(eq=False)
+class _Known:
+    """What several cases share."""
 
-    @classmethod
-    def of(cls, pairing: Pairing | None) -> _Model | None:
-        if pairing is None or pairing.model.outputs[0].value != len(pairing.model.value_sizes) - 1:
-            return None
-        return cls(pairing, FloatPlan(pairing.model))
+    pairings: Pairings = field(default_factory=dict)
+    plans: dict[Place, FloatPlan] = field(default_factory=dict)
+    trees: dict[Contradiction, bytes] = field(default_factory=dict)  # of rows contradicted so far
 
 
 @dataclass(eq=False)
 class _Attempt:
-    """One case of one region: its comparable rows, the hull of all points, the differences the region allows."""
+    """One case of one region: what it compares, in floats too."""
 
     run: Run
     region: Region
-    rows: list[Difference]
-    model: _Model
+    comparison: Comparison
+    known: _Known
     hull: tuple[Floats, Floats]
-    steps: list[Interval]
     solution: Point | None = None
 
     @classmethod
-    def of(
-        cls, run: Run, region: Region, case: tuple[Row, ...], known: dict[tuple[int, int], _Model | None]
-    ) -> _Attempt | None:
+    def of(cls, run: Run, region: Region, case: tuple[Row, ...], known: _Known) -> _Attempt | None:
         """None when no row of the case compares two copies, or in too many directions."""
-        network = run.query.network
-        rows: list[tuple[Row, tuple[Fraction, ...]]] = []
-        place: tuple[int, int] | None = None
-        for row in case:
-            compared = compared_values(network, row) if row.outputs else None
-            if compared is not None and place in (None, compared[:2]):
-                place = compared[:2]
-                rows.append((row, compared[2]))
-        if place is None:
+        comparison = compare(run.query.network, region, case, known.pairings)
+        if comparison is None:
             return None
-        if place not in known:
-            known[place] = _Model.of(find_pairing(network, *place))
-        model = known[place]
-        if model is None:
+        model, hull, steps = comparison.pairing.model, comparison.hull, comparison.steps
+        if model.outputs[0].value != len(model.value_sizes) - 1:
             return None
-        ends = [
-            (_range(a, region), _range(b, region))
-            for a, b in zip(model.pairing.first, model.pairing.second, strict=True)
-        ]
-        hull = (
-            np.array([float_below(min(a[0], b[0])) for a, b in ends]),
-            np.array([float_above(max(a[1], b[1])) for a, b in ends]),
-        )
-        steps = [_step(d, region) for d in model.pairing.differences()]
-        if any(low > high for low, high in steps) or not (np.isfinite(hull[0]).all() and np.isfinite(hull[1]).all()):
+        lower = np.array([float_below(low) for low in hull.lower])
+        upper = np.array([float_above(high) for high in hull.upper])
+        if any(low > high for low, high in steps) or not (np.isfinite(lower).all() and np.isfinite(upper).all()):
             return None
         if sum(low < 0 < high for low, high in steps) > MAX_SIGNS:
             return None
-        return cls(run, region, [difference_row(r, c, model.pairing) for r, c in rows], model, hull, steps)
+        if comparison.place not in known.plans:
+            known.plans[comparison.place] = FloatPlan(model)
+        return cls(run, region, comparison, known, (lower, upper))
 
-    def closes(self, until: float) -> bool:
-        """Whether some row is contradicted, for each choice of signs of the difference; gives up at `until`."""
-        return all(self._closes(signed, until) for signed in _signed(self.steps))
+    @property
+    def plan(self) -> FloatPlan:
+        return self.known.plans[self.comparison.place]
 
-    def _closes(self, steps: list[Interval], until: float) -> bool:
-        best = max(self.rows, key=lambda row: self._outlook(row, steps))
-        return _Partition(self, best, steps).closed(until)
+    def closes(self, until: float) -> list[Pattern] | None:
+        """How some row is contradicted, for each choice of signs of the difference; gives up at `until`."""
+        found = []
+        for steps in self.comparison.signed_steps():
+            partitions = [_Partition(self, row, steps) for row in range(len(self.comparison.rows))]
+            best = max(partitions, key=self._outlook)
+            contradiction = self.comparison.contradiction(best.row, steps)
+            if contradiction[0] not in self.known.trees:
+                if not best.closed(until):
+                    return None
+                self.known.trees.update(dict.fromkeys(contradiction, best.tree()))
+            found.append(Pattern(best.row, self.known.trees[contradiction[0]]))
+        return found
 
-    def _outlook(self, row: Difference, steps: list[Interval]) -> float:
+    def _outlook(self, part: _Partition) -> float:
         """How well a row does at the centre of the hull."""
         centre = 0.5 * self.hull[0] + 0.5 * self.hull[1]
-        part = _Partition(self, row, steps)
         return float(part.value_at(centre[None])[0]) - part.limit
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """Boxes by their sides (B, d), and their names (B,)."""
+
+    low: Floats
+    high: Floats
+    names: Indices
+
+    def parted(self, count: int) -> tuple[_Boxes, _Boxes]:
+        """(the last `count`, the others)."""
+        return (
+            _Boxes(self.low[-count:], self.high[-count:], self.names[-count:]),
+            _Boxes(self.low[:-count], self.high[:-count], self.names[:-count]),
+        )
+
+    def joined(self, more: _Boxes) -> _Boxes:
+        return _Boxes(
+            np.concatenate([self.low, more.low]),
+            np.concatenate([self.high, more.high]),
+            np.concatenate([self.names, more.names]),
+        )
+
+
+def split_axes(low: Floats, high: Floats, influence: Floats) -> Indices:
+    """Per box (B, d) the input whose width, times what unstable ReLUs make of it, is largest."""
+    score = (high - low) * influence
+    score = np.where(np.isfinite(score), score, 0.0)
+    score = np.where((score > 0.0).any(axis=1, keepdims=True), score, high - low)
+    chosen: Indices = np.argmax(score, axis=1).astype(np.int64)
+    return chosen
 
 
 class _Partition:
     """Splits the hull until the row is contradicted in every box; gives up when it cannot be."""
 
-    def __init__(self, attempt: _Attempt, row: Difference, steps: list[Interval]) -> None:
-        self.attempt, self.row = attempt, row
-        self.plan = attempt.model.plan
+    def __init__(self, attempt: _Attempt, number: int, steps: tuple[Interval, ...]) -> None:
+        row, limit = attempt.comparison.rows[number], attempt.comparison.limits[number]
+        self.attempt, self.row, self.strict = attempt, number, row.strict
+        self.plan = attempt.plan
+        self.axis: list[int] = [-1]  # per box ever made, from the hull on: the input it is split along
+        self.child: list[int] = [0]  # the half that is lower there; the other one is the next
         low = np.array([float_below(s[0]) for s in steps])
         high = np.array([float_above(s[1]) for s in steps])
         self.steps = (low, high)
-        self.limit = float_above(row.bound - _range(row.rest, attempt.region)[0])
+        self.limit = float_above(limit)
         exact = [(float_below(c), float_above(c)) for c in row.outputs]
         self.functional = (np.array([c[0] for c in exact]), np.array([c[1] for c in exact]))
         self.slope = tuple(np.array([f(q) for q in row.slope]) for f in (float_below, float_above))
@@ -156,21 +186,33 @@ class _Partition:
         if not np.isfinite(self.limit):
             return False
         run = self.attempt.run
-        lower, upper = self.attempt.hull[0][None], self.attempt.hull[1][None]
-        while len(lower):
-            if run.stop() or run.budget.clock() > until or len(lower) > MAX_BOXES:
+        waiting = _Boxes(self.attempt.hull[0][None], self.attempt.hull[1][None], np.zeros(1, np.int64))
+        while len(waiting.names):
+            if run.stop() or run.budget.clock() > until or len(waiting.names) > MAX_BOXES:
                 return False
-            low, high = lower[-BATCH:], upper[-BATCH:]
-            lower, upper = lower[:-BATCH], upper[:-BATCH]
-            run.subproblems += len(low)
-            halves = self._visit(low, high)
+            boxes, waiting = waiting.parted(BATCH)
+            run.subproblems += len(boxes.names)
+            halves = self._visit(boxes)
             if halves is None:
                 return False
-            lower, upper = np.concatenate([lower, halves[0]]), np.concatenate([upper, halves[1]])
+            waiting = waiting.joined(halves)
         return True
 
-    def _visit(self, low: Floats, high: Floats) -> tuple[Floats, Floats] | None:
+    def tree(self) -> bytes:
+        """The splits made, in the kernel's words."""
+        steps, pending = bytearray(), [0]
+        while pending:
+            box = pending.pop()
+            if self.axis[box] < 0:
+                steps.append(LEAF)
+                continue
+            steps += bytes([LOW]) + varint(self.axis[box])
+            pending += [self.child[box] + 1, self.child[box]]
+        return bytes(steps)
+
+    def _visit(self, boxes: _Boxes) -> _Boxes | None:
         """The halves of the boxes that stay open; None when the row cannot be contradicted everywhere."""
+        low, high = boxes.low, boxes.high
         enclosure = propagate(self.plan, (low, high), len(self.plan.blocks) - 1)
         bounds = slope_bounds(self.plan, enclosure, self.functional)
         with np.errstate(all="ignore"):
@@ -179,26 +221,33 @@ class _Partition:
                 np.where(self.slope[1] == 0.0, bounds.upper, np.nextafter(bounds.upper + self.slope[1], np.inf)),
             )
         value = product_bound(slopes, self.steps)
-        still_open = ~(value >= self.limit if self.row.strict else value > self.limit)
+        still_open = ~(value >= self.limit if self.strict else value > self.limit)
         if not still_open.any():
-            return low[:0], high[:0]
+            return _Boxes(low[:0], high[:0], boxes.names[:0])
         low, high = low[still_open], high[still_open]
         centres = 0.5 * low + 0.5 * high
         at_centre = self.value_at(centres)
         if (at_centre < self.limit).any():
             self._seek_solution(centres[int(np.argmin(at_centre))])
             return None
-        score = (high - low) * bounds.influence[still_open]
-        score = np.where(np.isfinite(score), score, 0.0)
-        score = np.where((score > 0.0).any(axis=1, keepdims=True), score, high - low)
-        chosen = np.argmax(score, axis=1)
+        chosen = split_axes(low, high, bounds.influence[still_open])
         rows = np.arange(len(low))
         middle = centres[rows, chosen]
         if (middle <= low[rows, chosen]).any() or (middle >= high[rows, chosen]).any():
             return None  # as small as floats get
         left, right = high.copy(), low.copy()
         left[rows, chosen], right[rows, chosen] = middle, middle
-        return np.concatenate([low, right]), np.concatenate([left, high])
+        names = self._name_halves(boxes.names[still_open], chosen)
+        return _Boxes(np.concatenate([low, right]), np.concatenate([left, high]), names)
+
+    def _name_halves(self, names: Indices, axes: Indices) -> Indices:
+        """Note where each box is split; the names of all lower halves, then of all upper ones."""
+        first = len(self.axis) + 2 * np.arange(len(names), dtype=np.int64)
+        for name, axis, child in zip(names.tolist(), axes.tolist(), first.tolist(), strict=True):
+            self.axis[name], self.child[name] = axis, child
+        self.axis += [-1] * (2 * len(names))
+        self.child += [0] * (2 * len(names))
+        return np.concatenate([first, first + 1])
 
     def value_at(self, points: Floats) -> Floats:
         """The least (c ∇f + q)·step at points, in plain floats."""
@@ -222,7 +271,7 @@ class _Partition:
 
 def _points(attempt: _Attempt, centre: list[Fraction], step: list[Fraction]) -> Iterator[Point]:
     """Points of the query with second - first along `step`, around `centre`, ever closer; plain variables only."""
-    box, pairing = attempt.region.box, attempt.model.pairing
+    box, pairing = attempt.region.box, attempt.comparison.pairing
     for halving in range(HALVINGS):
         x = [(low + high) / 2 for low, high in zip(box.lower, box.upper, strict=True)]
         for k, d in enumerate(step):
@@ -233,35 +282,3 @@ def _points(attempt: _Attempt, centre: list[Fraction], step: list[Fraction]) -> 
                     wanted = (value - affine.constant) / coefficient
                     x[index] = min(max(wanted, box.lower[index]), box.upper[index])
         yield tuple(x)
-
-
-def _range(affine: Affine, region: Region) -> Interval:
-    """The exact range of an affine form over the region's box."""
-    low = high = affine.constant
-    for index, coefficient in affine.coefficients:
-        ends = (coefficient * region.box.lower[index], coefficient * region.box.upper[index])
-        low, high = low + min(ends), high + max(ends)
-    return low, high
-
-
-def _step(difference: Affine, region: Region) -> Interval:
-    """The exact range of a difference over the region: its box, and the rows that are multiples of it."""
-    low, high = _range(difference, region)
-    coefficients = dict(difference.coefficients)
-    for row in region.rows:
-        if not coefficients or {i for i, _ in row.inputs} != set(coefficients):
-            continue
-        ratios = {c / coefficients[i] for i, c in row.inputs}
-        if len(ratios) == 1:
-            (ratio,) = ratios
-            end = row.bound / ratio + difference.constant
-            low, high = (low, min(high, end)) if ratio > 0 else (max(low, end), high)
-    return low, high
-
-
-def _signed(steps: list[Interval]) -> Iterator[list[Interval]]:
-    """The steps cut into parts without both signs."""
-    zero = Fraction(0)
-    parts = [[(low, zero), (zero, high)] if low < 0 < high else [(low, high)] for low, high in steps]
-    for choice in product(*parts):
-        yield list(choice)

@@ -6,6 +6,7 @@ is some hundred times slower: without being asked for a certificate it is taken 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
 from verify.search.run import Run
-from verify.search.sketch import Sketch
+from verify.search.sketch import Sketch, slope_passes
 
 SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.0, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
@@ -57,8 +58,11 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
         stop = partial(_over, run, until)
-        payload = certify(run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
-        checked = check_fast(run.query, payload, claim, stop=stop, plain=plain)
+        if weights * slope_passes(sketches) * SECONDS_PER_WORK > until - now:
+            raise UncertifiedError("checking its slopes would take longer than is left")
+        certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
+        checking = partial(check_fast, run.query, claim=claim, stop=stop, plain=plain)
+        payload, checked = _checked(certifying, checking, any(s.closed for s in sketches))
     except (UncertifiedError, StoppedError, RefusedError) as problem:
         note = f"no certificate: {problem}"
         return replace(decision, notes=(*decision.notes, note)) if started is None else decision
@@ -66,6 +70,20 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
         note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
         return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
     return _proved(decision, payload, checked)
+
+
+def _checked(
+    certifying: Callable[..., bytes], checking: Callable[[bytes], Checked], has_slopes: bool
+) -> tuple[bytes, Checked]:
+    """What is certified and the kernel accepts; trees of slopes are mended only when it rejects them as they are."""
+    if has_slopes:
+        try:
+            payload = certifying(mend_slopes=False)
+            return payload, checking(payload)
+        except RejectedError:
+            pass  # integers round otherwise than floats
+    payload = certifying(mend_slopes=True)
+    return payload, checking(payload)
 
 
 def _over(run: Run, until: float) -> bool:

@@ -6,7 +6,8 @@ float64 had closed a box that integers leave open.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from verify.core.floats import FloatPlan
@@ -19,7 +20,31 @@ Steps = Callable[[RootView], bytes]  # the kernel's root of a region -> what to 
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
 AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
+CLOSED_CASES, TREE_BYTES = 8, 32  # closed by slopes, and of their trees: about as long to check as a bound pass
 OPEN = bytes([LEAF])  # a leaf whose proof is still to be found
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One sign pattern of a difference: which comparing row of the case is contradicted, and the tree of splits."""
+
+    row: int
+    tree: bytes
+
+
+@dataclass(frozen=True)
+class RegionSketch:
+    """Cases that slopes closed, and the steps that closed the others, once their root is known."""
+
+    closed: dict[int, list[Pattern]]
+    steps: Steps
+
+
+def slope_passes(sketches: Sequence[RegionSketch]) -> int:
+    """What checking the slopes costs, about, in bound passes of the network on the kernel's plain path."""
+    cases = sum(len(sketch.closed) for sketch in sketches)
+    trees = {pattern.tree for sketch in sketches for patterns in sketch.closed.values() for pattern in patterns}
+    return math.ceil(cases / CLOSED_CASES + sum(map(len, trees)) / TREE_BYTES)
 
 
 @dataclass
@@ -33,6 +58,7 @@ class Sketch:
     plan: FloatPlan | None = None  # the search's; the network's own blocks come first
     steps: dict[int, list[bytes]] = field(default_factory=dict)
     trees: dict[int, dict[frozenset[Row], PhaseTree]] = field(default_factory=dict)  # regions closed by phases, by case
+    closed: dict[int, dict[int, list[Pattern]]] = field(default_factory=dict)
 
     def begin(self, k: int) -> None:
         """Steps of this region follow, from its root."""
@@ -42,6 +68,10 @@ class Sketch:
         """Further steps; without a beginning they would make no sense, and are dropped."""
         if self.numbers[k] in self.steps:
             self.steps[self.numbers[k]].append(steps)
+
+    def close(self, k: int, case: int, patterns: list[Pattern]) -> None:
+        """Slopes close this case of the region."""
+        self.closed.setdefault(self.numbers[k], {})[case] = patterns
 
     def tree(self, k: int, places: list[Entry], rows: tuple[Row, ...]) -> PhaseTree:
         """A tree by phases follows, for one case of this region; the one that counts is the last."""
@@ -54,10 +84,10 @@ class Sketch:
         nodes = sum(len(tree.codes) for tree in self.trees.get(number, {}).values())
         return nodes + sum(map(len, self.steps.get(number, [DIRECT]))) // len(DIRECT)
 
-    def of(self, number: int) -> Steps:
-        """The steps of a region of the query, once the root's variables are known."""
+    def of(self, number: int) -> RegionSketch:
+        """What is known of a region of the query."""
         steps = b"".join(self.steps.get(number, [DIRECT])) or DIRECT
-        trees = self.trees.get(number)
+        trees, closed = self.trees.get(number), self.closed.get(number, {})
         if trees is None or number in self.steps:
-            return lambda _: steps
-        return lambda root: phase_steps(trees, root) or DIRECT
+            return RegionSketch(closed, lambda _: steps)
+        return RegionSketch(closed, lambda root: phase_steps(trees, root) or DIRECT)
