@@ -49,10 +49,13 @@ def check_fast(
     """
     try:
         return check(query, payload, claim, fast_path(stop))
+    except WrongStepError as problem:
+        if not plain:
+            raise RejectedError(str(problem)) from None
     except RefusedError:
         if not plain:
             raise
-        return check(query, payload, claim, Reference())
+    return check(query, payload, claim, Reference())
 
 
 def fast_path(stop: Callable[[], bool] = never) -> Fast:

@@ -49,12 +49,12 @@ def certify(
     plan: FloatPlan | None = None,
     stop: Callable[[], bool] = never,
     plain: bool = True,
-    mend_slopes: bool = True,
+    mend: bool = True,
 ) -> bytes:
     """The payload for a claim, from one sketch per region of the claim.
 
     `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be;
-    `mend_slopes`: else the search's own trees are taken as they are.
+    `mend`: else the search's own steps are taken as they are.
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
     Raises UncertifiedError, MissedError, RefusedError, StoppedError.
     """
@@ -69,21 +69,22 @@ def certify(
         section = drafts.section(region, sketch.closed)
         rest = remaining(region, sketch.closed)
         try:
-            payload += mending.mend(region, section) if mend_slopes else section
-            payload += _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, plain) if rest else b""
+            payload += mending.mend(region, section) if mend else section
+            payload += _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, (plain, mend)) if rest else b""
         except RejectedError as problem:
             raise UncertifiedError(str(problem)) from problem
     return bytes(payload)
 
 
-def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, plain: bool) -> bytes:
-    """One region's scales and steps."""
+def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, allowed: tuple[bool, bool]) -> bytes:
+    """One region's scales and steps; `allowed`: the plain path, mending."""
+    plain, mend = allowed
     try:
-        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop))
+        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop), mend)
     except RefusedError:
         if not plain:
             raise
-        return _by_plain_path(mender, sketch, plan)
+        return _by_plain_path(mender, sketch, plan, mend)
 
 
 def header(scales: Sequence[int]) -> bytes:
@@ -91,7 +92,7 @@ def header(scales: Sequence[int]) -> bytes:
     return b"".join(map(signed, scales))
 
 
-def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan) -> bytes:
+def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan, mend: bool) -> bytes:
     network, region, rows = mender.network, mender.region, mender.rows
     scales = root_scales(network, region, rows, plan)
     mender.mended = 0
@@ -100,20 +101,28 @@ def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan) -> bytes:
     def is_active(entry: Entry) -> bool:
         return root.low[entry[0]][entry[1]] >= 0
 
-    view = RootView(rows, mender.cases, scales, len(network.blocks), root.variable, is_active)
-    script = Script(sketch(view))
+    steps = sketch(lambda: RootView(rows, mender.cases, scales, len(network.blocks), root.variable, is_active))
+    if not mend:
+        return header(scales) + steps
+    script = Script(steps)
     Mending(network, region, rows, mender.cases, script, mender=mender).run(root.node)
     return header(scales) + bytes(script.taken)
 
 
-def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast) -> bytes:
+def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, mend: bool) -> bytes:
     network, region = mender.network, mender.region
     scales = root_scales(network, region, mender.rows, plan, fast)
     walk = FastWalk(fast, network, region, scales)
-    walk.build()
-    view = RootView(mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active)
+
+    def view() -> RootView:
+        walk.build()
+        return RootView(mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active)
+
+    steps = sketch(view)
+    if not mend:
+        return header(scales) + steps
     try:
-        return header(scales) + mend_fast(walk, sketch(view), mender)
+        return header(scales) + mend_fast(walk, steps, mender)
     except WrongStepError:  # multipliers that do not close a node here: from the root, then
         return header(scales) + mend_fast(FastWalk(fast, network, region, scales), DIRECT, mender)
 

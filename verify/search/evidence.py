@@ -62,7 +62,7 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
             raise UncertifiedError("checking its slopes would take longer than is left")
         certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
         checking = partial(check_fast, run.query, claim=claim, stop=stop, plain=plain)
-        payload, checked = _checked(certifying, checking, any(s.closed for s in sketches))
+        payload, checked = _checked(certifying, checking)
     except (UncertifiedError, StoppedError, RefusedError) as problem:
         note = f"no certificate: {problem}"
         return replace(decision, notes=(*decision.notes, note)) if started is None else decision
@@ -72,18 +72,14 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     return _proved(decision, payload, checked)
 
 
-def _checked(
-    certifying: Callable[..., bytes], checking: Callable[[bytes], Checked], has_slopes: bool
-) -> tuple[bytes, Checked]:
-    """What is certified and the kernel accepts; trees of slopes are mended only when it rejects them as they are."""
-    if has_slopes:
-        try:
-            payload = certifying(mend_slopes=False)
-            return payload, checking(payload)
-        except RejectedError:
-            pass  # integers round otherwise than floats
-    payload = certifying(mend_slopes=True)
-    return payload, checking(payload)
+def _checked(certifying: Callable[..., bytes], checking: Callable[[bytes], Checked]) -> tuple[bytes, Checked]:
+    """What the kernel accepts: the search's own steps if it does, else mended ones; integers round otherwise."""
+    try:
+        payload = certifying(mend=False)
+        return payload, checking(payload)
+    except RejectedError:
+        payload = certifying(mend=True)
+        return payload, checking(payload)
 
 
 def _over(run: Run, until: float) -> bool:

@@ -16,7 +16,7 @@ from verify.kernel.build import Entry
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
 from verify.search.phase_proof import PhaseTree, RootView, phase_steps
 
-Steps = Callable[[RootView], bytes]  # the kernel's root of a region -> what to do there
+Steps = Callable[[Callable[[], RootView]], bytes]  # what to do in a region, given a way to build the kernel's root
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
 AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
@@ -90,4 +90,4 @@ class Sketch:
         trees, closed = self.trees.get(number), self.closed.get(number, {})
         if trees is None or number in self.steps:
             return RegionSketch(closed, lambda _: steps)
-        return RegionSketch(closed, lambda root: phase_steps(trees, root) or DIRECT)
+        return RegionSketch(closed, lambda root: phase_steps(trees, root()) or DIRECT)
