@@ -1,4 +1,4 @@
-"""The whole one-file checker, isolated, on certificates that `verify run` makes: what it accepts and what it rejects."""
+"""The whole one-file checker, isolated, on certificates that `verify run` makes: what it accepts and rejects."""
 
 from __future__ import annotations
 
