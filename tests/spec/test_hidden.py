@@ -62,7 +62,8 @@ def test_decisions_are_about_outputs_only(folder: Path) -> None:
 
 def test_two_copies(folder: Path) -> None:
     text = BLOCK + "property p { forall s, t : n.input  assume s.a <= t.a  assert n(s).h[0, 0] <= n(t).h[0, 0] }"
-    assert api.prove(api.read_spec_text(text, file=folder / "s.nnspec"), timeout=20).results[0].verdict.value == "PROVED"
+    report = api.prove(api.read_spec_text(text, file=folder / "s.nnspec"), timeout=20)
+    assert report.results[0].verdict.value == "PROVED"
 
 
 def test_evaluation_and_witness_show_them(folder: Path) -> None:
