@@ -51,7 +51,7 @@ FACTS = {
     "two": ["same(a, b) except w", "argmax(f(a)) is argmax(f(b))", "argmin(f(a)) may be argmin(f(b))", "a.x < b.x",
             "argmax(f(a)) is strictly argmax(f(b))", "close(b)"],
     "mixed": ["close(s)", "g(s).cost <= 2[m]", "argmax(f(s)) is go", "-1[m/s] < g(s).speed <= 2[m/s]"],
-    "ball": ["argmax(h(s)) is argmax(h(t))", "s.k == t.k", "h(s).q <= h(t).q", "s.v[1] > t.v[1]"],
+    "ball": ["argmax(h(s).p) is argmax(h(t).p)", "s.k == t.k", "h(s).q <= h(t).q", "s.v[1] > t.v[1]"],
     "ports": ["h(s).p[0] == h(s).q", "all i in 0..1: s.v[i] <= h(s).p[i]"],
 }  # fmt: skip
 START = {

@@ -57,4 +57,4 @@ def test_sampled_points_agree() -> None:
     """The measurement, in small: points on the rows' own boundaries too."""
     found = lowering.compare(random.Random(5), points=1500, per_spec=50)
     assert found.points >= 1500 and not found.failures
-    assert found.boundary > 100 and found.held > 100
+    assert found.boundary > 100 and found.held > 50
