@@ -209,10 +209,11 @@ class Reference:
     def on_Call(self, node: s.Call, env: dict[str, Any]) -> Any:  # noqa: N802
         name = node.function.text
         if name in ("argmax", "argmin"):
-            outputs = self.eval(node.arguments[0], env)
-            values = [v for _, v in outputs.order]
+            over = self.eval(node.arguments[0], env)  # outputs, or one tensor
+            order = over.order if isinstance(over, Outputs) else [(str(k), v) for k, v in enumerate(over.values())]
+            values = [v for _, v in order]
             best = max(values) if name == "argmax" else min(values)
-            return Chosen([k for k, v in enumerate(values) if v == best], [n for n, _ in outputs.order])
+            return Chosen([k for k, v in enumerate(values) if v == best], [n for n, _ in order])
         item = self.declared.get(name)
         if isinstance(item, s.NetworkDecl):
             if node.keywords:
