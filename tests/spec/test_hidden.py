@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.importer.models import build, node
 from verify import SpecError, api
 from verify.cli.main import main
+from verify.spec.builder import Field, Hidden, PropertyBuilder, SpecBuilder, scores
 
 BLOCK = """network n = onnx("n.onnx") {
   hidden r[3] at "r"
@@ -88,3 +89,17 @@ def test_export_and_back(folder: Path, capsys: pytest.CaptureFixture[str], bound
     (folder / "s.vnnlib").write_text(text)
     assert main(["verify", str(folder / "s.vnnlib"), "--network", f"N={folder / 'n.onnx'}"]) == 0
     assert capsys.readouterr().out.split()[0] == answer
+
+
+def test_builder(folder: Path) -> None:
+    spec = SpecBuilder()
+    inputs, outputs = [Field("a", low=-1, high=1), Field("b", low=-1, high=1)], scores("y z")
+    net = spec.network("n", "n.onnx", inputs=inputs, outputs=outputs, hidden=[Hidden("h", (1, 3), at="h")])
+
+    @spec.property()
+    def p(claim: PropertyBuilder) -> None:
+        s = claim.forall(net.input)
+        claim.prove(net(s).h[0, 2] == s.a + s.b)
+
+    assert 'hidden h[1, 3] at "h"' in spec.to_text()
+    assert api.prove(api.read_spec_text(spec, file=folder / "s.nnspec"), timeout=20)["p"].verdict.value == "PROVED"
