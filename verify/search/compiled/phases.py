@@ -26,11 +26,18 @@ from verify.search.compiled.layout import (
     INPUTS,
     INT_FRAMES,
     LEAF,
+    LOG,
+    LOG_SIZE,
+    LOG_USED,
+    NUMBERS,
+    NUMBERS_SIZE,
+    NUMBERS_USED,
     OUT_OF_BOXES,
     POINT,
     REFINE_NEXT,
     ROWS,
     SCRATCH,
+    SLOPE_UNITS,
     TIGHTEN_DEPTH,
     TINY,
     WIDEST,
@@ -60,6 +67,30 @@ def save(F, P, frame, unstable, lows, share, depth):
     for k in range(PER_RELU * unstable):
         F[base + 1 + k] = F[lows + k]
     P[P[INT_FRAMES] + frame * P[FRAME_INTS]] = depth
+
+
+@compiled
+def log_split(P, j, active_first):
+    """As `verify.search.phase_proof` reads it."""
+    P[P[LOG] + P[LOG_USED]] = 2 * j + 2 + (1 if active_first else 0)
+    P[LOG_USED] += 1
+
+
+@compiled
+def log_leaf(F, P, unstable, length, at):
+    """The multipliers that have just closed a node; slopes only where one plays a part and is not the default."""
+    relaxations, weights, alphas, betas, splits, coefficients = at[1], at[3], at[4], at[5], at[6], at[7]
+    place = P[NUMBERS] + P[NUMBERS_USED]
+    for j in range(unstable):
+        plays = F[relaxations + 4 * j] == SHAKY and F[coefficients + j] > 0.0
+        other = F[alphas + j] != (1.0 if F[relaxations + 4 * j + 1] > 0.0 else 0.0)
+        F[place + j] = F[alphas + j] * SLOPE_UNITS if plays and other else -1.0
+        F[place + unstable + j] = F[betas + j] if F[splits + j] != 0.0 else 0.0
+    for m in range(length):
+        F[place + 2 * unstable + m] = F[weights + m]
+    P[NUMBERS_USED] += 2 * unstable + length
+    P[P[LOG] + P[LOG_USED]] = 0
+    P[LOG_USED] += 1
 
 
 @compiled
@@ -173,6 +204,8 @@ def explore_phases(P, F):
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
+        if P[LOG_USED] + 1 > P[LOG_SIZE] or P[NUMBERS_USED] + 2 * unstable + length > P[NUMBERS_SIZE]:
+            return OUT_OF_BOXES
         P[BOXES_DONE] += 1
         frame = P[DEPTH] - 1
         P[DEPTH] = frame
@@ -187,6 +220,7 @@ def explore_phases(P, F):
         steps = FIRST_STEPS if depth == 0 else STEPS
         best = ascend(F, P, system, d, unstable, unstable, count, case, length, steps, x, z, history, scales, at)
         if best > 0.0:
+            log_leaf(F, P, unstable, length, at)
             F[P[CLOSED_SHARE]] += share
             continue
         primal_values(F, system, d, unstable, unstable + count, x, z, at)
@@ -204,6 +238,7 @@ def explore_phases(P, F):
                 F, P, system, d, unstable, unstable, count, case, length, LAST_STEPS, x, z, history, scales, at
             )
             if best > 0.0:
+                log_leaf(F, P, unstable, length, at)
                 F[P[CLOSED_SHARE]] += share
                 continue
             F[P[POINT] + 3 * d] = share
@@ -213,6 +248,7 @@ def explore_phases(P, F):
             return FULL
         low, high = F[lows + choice], F[highs + choice]
         active_last = F[z + choice] > 0.0
+        log_split(P, choice, active_last)
         F[scales + choice], F[betas + choice] = scale, 0.0
         for half in range(2):
             active = (half == 1) == active_last
