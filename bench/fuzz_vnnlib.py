@@ -43,7 +43,7 @@ PIECES = (
 def read(text: str) -> str:
     """Read as the program does; the name of what came out."""
     try:
-        if vnnlib2.is_version_2(text):
+        if vnnlib.is_version_2(text):
             document = vnnlib2.parse(text, "f.vnnlib")
             for declaration in document.networks:
                 input_box(document, declaration, NETWORK.inputs)

@@ -27,10 +27,10 @@ from verify.run.execute import Observers, choose, from_files, in_process, in_wor
 from verify.run.messages import Header
 from verify.run.process import WorkerProcess
 from verify.run.reading import FilePath, Outline, Request, Spec, load, network_infos, read, read_nnspec
-from verify.spec.builder import SpecBuilder
 
 if TYPE_CHECKING:
     from verify.recheck import Outcome
+    from verify.spec.builder import SpecBuilder
 
 __all__ = [
     "CopyAt",

@@ -103,3 +103,11 @@ def test_nothing_heavy_is_imported(write: Path) -> None:
 def test_run_reports_all_mistakes(write: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(write / "bad.nnspec")]) == 3
     assert capsys.readouterr().err.count("error[") == 2
+
+
+def test_the_document_of_run_has_all_mistakes(write: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(write / "bad.nnspec"), "--format", "json"]) == 3
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    (note,) = result["notes"]
+    assert result["error"]["code"].startswith("E3")
+    assert note.startswith("also E3") and "bad.nnspec:" in note

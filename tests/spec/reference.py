@@ -6,7 +6,7 @@ It walks the syntax tree with concrete rationals (in base units) and shares no c
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,10 @@ COMPARE = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 Vector = dict[str, Any]  # field -> Fraction, or {index: Fraction}, in base units
+
+
+def _numbers(vector: Vector) -> list[Fraction]:
+    return [n for v in vector.values() for n in (v.values() if isinstance(v, dict) else [v])]
 
 
 @dataclass
@@ -43,6 +47,8 @@ class Reference:
     factors: dict[str, Fraction] = field(default_factory=dict)
     env: dict[str, Any] = field(default_factory=dict)
     declared: dict[str, Any] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)  # the network of each variable
+    applied: dict[tuple[Any, ...], Outputs] = field(default_factory=dict)  # by network and input
 
     def __post_init__(self) -> None:
         for item in self.spec.items:
@@ -64,9 +70,10 @@ class Reference:
         for statement in item.statements:
             if isinstance(statement, s.Quantifier):
                 for variable in statement.names:
-                    assert isinstance(statement.domain, s.Attribute)
-                    env[variable.text], inside = self.variable(variable.text, statement.domain.base.text)
-                    assumed &= inside
+                    network, ball = self.domain(statement.domain, env)
+                    env[variable.text], inside = self.variable(variable.text, network)
+                    self.homes[variable.text] = network
+                    assumed &= inside and ball(env[variable.text])
             elif isinstance(statement, s.Let):
                 env[statement.name.text] = self.eval(statement.value, env)
             elif isinstance(statement, s.Assume):
@@ -74,6 +81,17 @@ class Reference:
             else:
                 asserted &= self.eval(statement.condition, env)
         return assumed, asserted
+
+    def domain(self, node: Any, env: dict[str, Any]) -> tuple[str, Callable[[Vector], bool]]:
+        """The network quantified over, and what else holds: linf and l1 balls around a variable."""
+        if isinstance(node, s.Attribute):
+            return node.base.text, lambda _: True
+        centre, radius = node.arguments[0].text, self.eval(node.arguments[1], {})
+        combine = {"linf": max, "l1": sum}[node.function.text]
+        middle = _numbers(env[centre])
+        return self.homes[
+            centre
+        ], lambda at: combine(abs(a - b) for a, b in zip(_numbers(at), middle, strict=True)) <= radius
 
     def unit(self, written: s.UnitExpression | None) -> Fraction:
         result = Fraction(1)
@@ -103,6 +121,12 @@ class Reference:
         return vector, inside
 
     def apply(self, network: str, vector: Vector) -> Outputs:
+        key = (network, *_numbers(dict(sorted(vector.items()))))
+        if key not in self.applied:
+            self.applied[key] = self.outputs(network, vector)
+        return self.applied[key]
+
+    def outputs(self, network: str, vector: Vector) -> Outputs:
         raw: list[Fraction] = []
         for name, item in self.fields(network, "input"):
             parts = vector[name].values() if isinstance(vector[name], dict) else [vector[name]]
@@ -185,10 +209,11 @@ class Reference:
     def on_Call(self, node: s.Call, env: dict[str, Any]) -> Any:  # noqa: N802
         name = node.function.text
         if name in ("argmax", "argmin"):
-            outputs = self.eval(node.arguments[0], env)
-            values = [v for _, v in outputs.order]
+            over = self.eval(node.arguments[0], env)  # outputs, or one tensor
+            order = over.order if isinstance(over, Outputs) else [(str(k), v) for k, v in enumerate(over.values())]
+            values = [v for _, v in order]
             best = max(values) if name == "argmax" else min(values)
-            return Chosen([k for k, v in enumerate(values) if v == best], [n for n, _ in outputs.order])
+            return Chosen([k for k, v in enumerate(values) if v == best], [n for n, _ in order])
         item = self.declared.get(name)
         if isinstance(item, s.NetworkDecl):
             if node.keywords:

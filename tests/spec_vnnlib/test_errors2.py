@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.spec_vnnlib.test_errors import cases
 from verify.core.network import Network, Port
 from verify.errors import VnnlibError
-from verify.spec.vnnlib2 import is_version_2, parse
+from verify.spec.vnnlib import is_version_2
+from verify.spec.vnnlib2 import parse
 from verify.spec.vnnlib2_binding import bind
 from verify.spec.vnnlib2_matching import BoundModel
 

@@ -13,7 +13,8 @@ from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.query import FALSE, TRUE, Query, Row, Selection, conjunction, holds
 from verify.errors import QueryError, VnnlibError
-from verify.spec.vnnlib2 import Document, is_version_2, parse
+from verify.spec.vnnlib import is_version_2
+from verify.spec.vnnlib2 import Document, parse
 from verify.spec.vnnlib2_binding import bind
 from verify.spec.vnnlib2_matching import FLOAT32_MAX, BoundModel, Variables, input_box
 

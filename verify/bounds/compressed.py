@@ -202,12 +202,11 @@ class _Builder:
         partner = twins[doubled]
         column_of = np.full(block.bias.size, -1)
         column_of[fresh] = columns
-        keep, place = self.diagonal(stays), np.concatenate([fresh, doubled])
-        scatter = self.scatter(place, block.bias.size)
-        matrix = keep @ before.matrix + scatter @ self.units(np.concatenate([columns, column_of[partner]]))
+        place, units = np.concatenate([fresh, doubled]), self.units(np.concatenate([columns, column_of[partner]]))
+        matrix = self.kept(stays, before.matrix) + self.scattered(place, block.bias.size, units)
         constant, error = stays * before.constant, stays * before.error
         if len(doubled):
-            matrix = matrix - self.scatter(doubled, block.bias.size) @ before.matrix[partner]
+            matrix = matrix - self.scattered(doubled, block.bias.size, before.matrix[partner])
             constant[doubled], error[doubled] = -before.constant[partner], before.error[partner]
         magnitude = stays * before.magnitude
         magnitude[fresh] = self.largest[columns]
@@ -215,17 +214,24 @@ class _Builder:
         error[doubled] = inflate(error[doubled] + gamma(4) * magnitude[doubled])
         return _Forms(matrix, constant, error, magnitude)
 
-    def diagonal(self, entries: Floats) -> Any:
+    def kept(self, stays: Floats, matrix: Any) -> Any:
+        """The rows where `stays` is 1, zeros elsewhere.  Dense forms need no scipy, whose import takes 0.1 s."""
+        if not self.sparse:
+            return np.where(stays[:, None] > 0, matrix, 0.0)
         from scipy.sparse import diags_array
 
-        return diags_array(entries, format="csr")
+        return diags_array(stays, format="csr") @ matrix
 
-    def scatter(self, rows: Indices, size: int) -> Any:
-        """The (size, len(rows)) matrix that puts row k at rows[k]."""
+    def scattered(self, rows: Indices, size: int, matrix: Any) -> Any:
+        """`size` rows: row k of `matrix` at rows[k], which are distinct, zeros elsewhere."""
+        if not self.sparse:
+            result = np.zeros((size, self.width))
+            result[rows] = matrix
+            return result
         from scipy.sparse import csr_array
 
         count = len(rows)
-        return csr_array((np.ones(count), (rows, np.arange(count))), shape=(size, count))
+        return csr_array((np.ones(count), (rows, np.arange(count))), shape=(size, count)) @ matrix
 
 
 def _without_idle(system: CompressedSystem) -> CompressedSystem:

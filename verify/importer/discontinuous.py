@@ -199,10 +199,9 @@ OPERATORS = {
     "Sign": sign,
     "Where": where,
 }
-JUMPS = frozenset(OPERATORS)
 
 # What integers and Booleans may be fed to: operators that mean the same on them as on the reals.
-INTEGER_OPERATORS = JUMPS | {
+INTEGER_OPERATORS = frozenset(OPERATORS) | {
     "Abs", "Add", "Concat", "Expand", "Flatten", "Gather", "Identity", "Max", "Min", "Mul", "Neg", "Pad", "ReduceMax",
     "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Sum", "Tile",
     "Transpose", "Unsqueeze",

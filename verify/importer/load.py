@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -12,19 +13,20 @@ import onnx
 from verify.core.network import Network, Port
 from verify.core.query import Selection
 from verify.errors import ModelError
-from verify.importer import discontinuous
 from verify.importer.arithmetic import Array, Ints
 from verify.importer.assemble import Output, assemble
-from verify.importer.choices import MAX_CHOICES, Choices, Interval
-from verify.importer.discontinuous import JUMPS
 from verify.importer.fold import constant_node, fold
 from verify.importer.graph import Builder, Node, Tensor, UnsupportedError, Value, malformed
 from verify.importer.model import Model
-from verify.importer.operators import MOVES, OPERATORS, RANDOM, UNBOUNDED, rewrite_for
+from verify.importer.operators import JUMPS, MOVES, OPERATORS, RANDOM, UNBOUNDED, rewrite_for
 from verify.importer.read import FilePath, ModelFile, read_model, to_array
 from verify.importer.wiring import Wiring, node_name, node_output, read_wiring
 
-Box = Callable[[Sequence[Port]], Sequence[Interval]]  # exact bounds of every element of the inputs; may raise
+if TYPE_CHECKING:
+    from verify.importer.choices import Choices
+
+# Exact bounds of every element of the inputs; may raise.
+Box = Callable[[Sequence[Port]], Sequence[tuple[Fraction, Fraction]]]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def lower(
     try:
         choices: Choices | None = None
         if box is not None and any(source.proto.graph.node[i].op_type in JUMPS for i in wiring.order):
+            from verify.importer.choices import MAX_CHOICES, Choices
+
             choices = Choices(box(wiring.inputs), MAX_CHOICES)
         work = _Import(source, wiring, choices).run_all()
         if choices is not None and not work.unsupported:  # how many choices there are is known now
@@ -197,6 +201,8 @@ class _Import:
 
     def _lower_typed(self, node: Node, proto: onnx.NodeProto, args: Sequence[Value | None]) -> tuple[Value, ...]:
         """A node that depends on the inputs, where operators may jump: integers and Booleans are told apart."""
+        from verify.importer import discontinuous
+
         kinds = tuple(self._kind(name, a) for name, a in zip(proto.input, args, strict=True))
         typed = [k for a, k in zip(args, kinds, strict=True) if isinstance(a, Tensor) and k != "float"]
         lowering = discontinuous.OPERATORS.get(node.op) or OPERATORS.get(node.op)

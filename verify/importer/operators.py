@@ -118,6 +118,12 @@ def rewrite_for(op: str) -> str:
     return REWRITES.get(op, FALLBACK_REWRITE)
 
 
+# What `discontinuous` lowers; listed here because most models have none of them, and it costs start-up.
+JUMPS = frozenset({
+    "And", "Cast", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Round",
+    "Sign", "Where", "Xor",
+})  # fmt: skip
+
 # Not declared to callers of the VNN-LIB interface: they are supported by constants alone, and products and quotients
 # of computed tensors are what such queries are about.
 CONSTANT_ONLY = frozenset({"Div", "Mul"})
@@ -125,6 +131,4 @@ CONSTANT_ONLY = frozenset({"Div", "Mul"})
 
 def declared_operators() -> tuple[str, ...]:
     """The operators that `verify supports --onnx-operators` names, in alphabetical order."""
-    from verify.importer.discontinuous import JUMPS
-
     return tuple(sorted(({*OPERATORS, *JUMPS, "Constant", "ConstantOfShape"}) - CONSTANT_ONLY))

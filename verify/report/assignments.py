@@ -32,11 +32,11 @@ def assignments(text: str, file: str, networks: Mapping[str, str], query: Query,
 
     `networks` are the model files by name, for the values of `initialized` inputs.  Raises VnnlibError, ModelError.
     """
-    from verify.spec import vnnlib2
+    from verify.spec import vnnlib, vnnlib2
 
     known = {f.name: v for f, v in zip(query.inputs, witness.x, strict=True)}
     known |= {f.name: v for f, v in zip(query.outputs, witness.outputs, strict=True)}
-    if not vnnlib2.is_version_2(text):
+    if not vnnlib.is_version_2(text):
         names = [n for n in known if n.startswith(("X_", "Y_"))]
         return [Assignment(name, "Real", (), (known[name],)) for name in names]
     document = vnnlib2.parse(text, file)

@@ -76,6 +76,8 @@ def _result(result: Result) -> Document:
         replay = result.witness.replay
         if replay is not None and replay.note:
             notes.append(replay.note)
+    if result.error is not None:  # the schema has one error; the others are said in words
+        notes += [f"also {e.code} at {e.place}: {e.message}" for e in result.error.more]
     origin = result.origin
     return {
         "property": split_name(result.name)[0],

@@ -19,6 +19,7 @@ from verify.errors import InputError, ModelError, Place, SpecError, UsageError, 
 if TYPE_CHECKING:
     from verify.importer.load import Box
     from verify.importer.model import Model
+    from verify.spec.values import FieldInfo
 
 FilePath = Union[str, "PathLike[str]"]
 
@@ -132,13 +133,21 @@ def read_nnspec(
     ))  # fmt: skip
     models = {}
     for name, declared in tree.networks.items():
-        if name in request.networks:
-            models[name] = load(request.networks[name])
-        else:
-            assert declared is not None
-            models[name] = load(file.parent / declared)
+        path = request.networks[name] if name in request.networks else file.parent / (declared or "")
+        models[name] = _load_declared(path, checked.declared.networks[name].outputs.hidden())
     properties = lower_spec(tree, {name: model.network for name, model in models.items()}, request.params)
     return Spec(request.path, digest, properties, models, request.params)
+
+
+def _load_declared(path: FilePath, hidden: Sequence[FieldInfo]) -> Model:
+    """Raises ModelError; SpecError E345 for a hidden field that the model does not have."""
+    try:
+        return load(path, hidden=[f.tensor for f in hidden])
+    except ModelError as error:
+        field = next((f for f in hidden if error.code == "E122" and repr(f.tensor) in error.message), None)
+        if field is None:
+            raise
+        raise SpecError("E345", error.message, fix=error.fix, place=field.place) from None
 
 
 def _check_networks(declared: Mapping[str, str | None], given: Mapping[str, str]) -> None:

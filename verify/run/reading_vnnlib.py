@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 def read_vnnlib(request: Request, on_outline: Callable[[tuple[Outline, ...]], None]) -> Spec:
     """Raises UsageError, VnnlibError, ModelError, QueryError; the file's own mistakes come first."""
-    from verify.spec import vnnlib, vnnlib2
+    from verify.spec import vnnlib
 
     text, digest = read_text(Path(request.path), VnnlibError)
     if request.params:
         raise UsageError("E005", "a VNN-LIB file has no params", fix="leave out -p / --param")
     outline = Outline(vnnlib.property_name(request.path), origin=Place(request.path))
-    if vnnlib2.is_version_2(text):
+    if vnnlib.is_version_2(text):
+        from verify.spec import vnnlib2
+
         on_outline((outline,))
         document = vnnlib2.parse(text, request.path)
         item, models = _read_version_2(request, document)
@@ -37,7 +39,6 @@ def read_vnnlib(request: Request, on_outline: Callable[[tuple[Outline, ...]], No
 
 def _read_version_1(request: Request, text: str, announce: Callable[[], None]) -> tuple[Property, dict[str, Model]]:
     from verify.spec import vnnlib
-    from verify.spec.vnnlib2_matching import enclosing_box
 
     if len(request.networks) != 1:
         raise UsageError("E004", "a VNN-LIB file needs one network", fix="give it: --network FILE.onnx")
@@ -46,6 +47,8 @@ def _read_version_1(request: Request, text: str, announce: Callable[[], None]) -
     document = vnnlib.parse(text, request.path)
 
     def box(ports: Sequence[Port]) -> Sequence[Interval]:
+        from verify.spec.vnnlib2_matching import enclosing_box
+
         size = sum(p.size for p in ports)
         vnnlib.check_declarations(document, "X", document.inputs, size)
         return enclosing_box(conjunction(document.asserts), [(i, f"X_{i}") for i in range(size)])

@@ -108,7 +108,7 @@ def _import_reader(request: Request) -> None:
 
     if request.is_vnnlib:
         import verify.run.reading_vnnlib
-        import verify.spec.vnnlib2_binding
+        import verify.spec.vnnlib
     else:
         import verify.spec.lower
         import verify.spec.parse  # noqa: F401

@@ -51,6 +51,18 @@ class Field:
         return " ".join(parts)
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """A tensor inside the network: its name in the spec, its shape, and what the model calls it."""
+
+    name: str
+    shape: tuple[int, ...]
+    at: str
+
+    def line(self) -> str:
+        return f'hidden {self.name}[{", ".join(map(str, self.shape))}] at "{self.at}"'
+
+
 def scores(names: str, *, unit: str | None = None, raw: str | None = None) -> list[Field]:
     """Outputs of one kind, named in a text: scores("left right")."""
     return [Field(name, unit, raw=raw) for name in names.split()]
@@ -68,7 +80,7 @@ class Domain:
 class NetworkName:
     """A declared network: `net.input` is its domain, `net(s)` its outputs."""
 
-    def __init__(self, name: str, inputs: Sequence[Field], outputs: Sequence[Field]) -> None:
+    def __init__(self, name: str, inputs: Sequence[Field], outputs: Sequence[Field | Hidden]) -> None:
         self.name, self.inputs, self.outputs = name, tuple(inputs), tuple(outputs)
 
     @property
@@ -87,7 +99,7 @@ class NetworkName:
 class Record:
     """An input or the outputs of a network; fields are attributes, elements and labels are indices."""
 
-    def __init__(self, text: str, network: NetworkName, fields: tuple[Field, ...]) -> None:
+    def __init__(self, text: str, network: NetworkName, fields: tuple[Field | Hidden, ...]) -> None:
         self.text, self.network, self._fields = text, network, {f.name: f for f in fields}
 
     def __getattr__(self, name: str) -> Any:
@@ -257,14 +269,21 @@ class SpecBuilder:
         return Quantity(name)
 
     def network(
-        self, name: str, file: str | None = None, *, inputs: Sequence[Field], outputs: Sequence[Field]
+        self,
+        name: str,
+        file: str | None = None,
+        *,
+        inputs: Sequence[Field],
+        outputs: Sequence[Field],
+        hidden: Sequence[Hidden] = (),
     ) -> NetworkName:
         """`file` is relative to the spec's folder; None: it is given when the spec is read."""
         self._declared.append(name)
         lines = [f"  {f.line('input')}" for f in inputs] + [f"  {f.line('output')}" for f in outputs]
+        lines += [f"  {h.line()}" for h in hidden]
         given = f'"{file}"' if file is not None else ""
         self._parts.append(f"network {name} = onnx({given}) {{\n" + "\n".join(lines) + "\n}")
-        return NetworkName(name, inputs, outputs)
+        return NetworkName(name, inputs, (*outputs, *hidden))
 
     def property(
         self, title: str = "", *, expect: str | None = None, timeout: Any = None

@@ -42,7 +42,7 @@ def read_dataset(item: s.DatasetDecl, network: NetworkInfo) -> Dataset:
     first = lines[0][1]
     headed = not all(_NUMBER.fullmatch(c) for c in first[: len(names)])
     columns, label = _columns(first, names, item) if headed else _plain(first, names, item)
-    outputs = [name for name, _ in network.outputs.elements()]
+    outputs = [name for name, _ in network.outputs.proper().elements()]
     rows: list[DataRow] = []
     for number, cells in lines[1:] if headed else lines:
         place = Place(str(path), number)

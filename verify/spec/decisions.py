@@ -37,7 +37,7 @@ def elements(value: Record | Tensor, node: s.Expression) -> list[tuple[str, Fiel
             for k in range(value.field.size)
         ]
     else:
-        layout = value.layout
+        layout = value.layout.proper()
         found = [(name, f, value.scalar(k, f)) for k, (name, f) in enumerate(layout.elements())]
     for name, _, scalar in found:
         if scalar.unit != found[0][2].unit:
@@ -121,7 +121,7 @@ def _named(over: Record | Tensor, name: str, node: s.Expression) -> int:
     if position is not None:
         return position
     labels = _labels(over)
-    field = over.layout.find(name) if isinstance(over, Record) else None
+    field = over.layout.proper().find(name) if isinstance(over, Record) else None
     if field is not None:
         raise error("E331", node.place, f"`{name}` is a tensor of {field.size}", f"name one element: `{name}[0]`")
     fix = did_you_mean(name, labels) or f"there are {one_of(labels)}"
@@ -136,7 +136,7 @@ def _position(over: Record | Tensor, name: str) -> int | None:
 def _labels(over: Record | Tensor) -> list[str]:
     if isinstance(over, Tensor):
         return [str(k) for k in range(over.field.size)]
-    return [name for name, _ in over.layout.elements()]
+    return [name for name, _ in over.layout.proper().elements()]
 
 
 def _owner(over: Record | Tensor) -> str:
@@ -260,12 +260,12 @@ def choice_values(node: s.Choices, scope: Scope) -> Iterator[Value]:
 
 
 def _check_label(item: s.Name, scope: Scope) -> None:
-    if not any(n.outputs.find(item.text) for n in scope.declared.networks.values()):
+    if not any(n.outputs.proper().find(item.text) for n in scope.declared.networks.values()):
         raise _no_label(item, scope)
 
 
 def _no_label(item: s.Name, scope: Scope) -> SpecError:
-    outputs = [name for n in scope.declared.networks.values() for name in n.outputs.names()]
+    outputs = [name for n in scope.declared.networks.values() for name in n.outputs.proper().names()]
     fix = did_you_mean(item.text, outputs)
     fix = fix or (f"the outputs are {one_of(outputs)}" if outputs else "declare it")
     return error("E334", item.place, f"`{item.text}` is no known name and no output of a network", fix)

@@ -241,19 +241,25 @@ def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fr
 
 def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
     fields: dict[str, list[FieldInfo]] = {"input": [], "output": []}
+    hidden: list[s.HiddenItem] = []
     seen: dict[tuple[str, str], Place] = {}
     mistakes = Mistakes()
     for line in item.items:
         with mistakes.collecting():
             if isinstance(line, s.HiddenItem):
-                raise error("E306", line.place, "`hidden` is not supported yet", "state the property by outputs")
+                hidden.append(line)
+                continue
             for written in line.names:
                 _check_new(written, line.direction, seen)
                 fields[line.direction].append(_field(written, line, fields[line.direction], declared))
+    for node in hidden:  # last, as they come after the outputs
+        with mistakes.collecting():
+            _check_new(node.name, "output", seen)
+            fields["output"].append(_hidden(node, fields["output"]))
     mistakes.raise_any()
     name = item.name.text
     for direction in ("input", "output"):
-        if not fields[direction]:
+        if all(f.tensor for f in fields[direction]):
             raise error(
                 "E348",
                 item.name.place,
@@ -277,14 +283,33 @@ def _field(name: s.Identifier, line: s.PortItem, before: list[FieldInfo], declar
             )
         low, high = interval(line.interval, scale, scope)
     slope, intercept = _raw(line.raw, scope) if line.raw is not None else (Fraction(1), Fraction(0))
-    start = before[-1].start + before[-1].size if before else 0
+    start = _end(before)
     normalised = line.raw is not None
     field = FieldInfo(name.text, line.shape, start, scale, low, high, slope, intercept, normalised, name.place)
-    if line.shape is not None and not 0 < field.size <= MAX_ELEMENTS:
+    return _of_possible_size(field, line)
+
+
+def _hidden(line: s.HiddenItem, before: list[FieldInfo]) -> FieldInfo:
+    """A tensor inside the network: bare numbers, as the network computes them."""
+    one, zero = Fraction(1), Fraction(0)
+    scale, place = Scale(DIMENSIONLESS), line.name.place
+    field = FieldInfo(line.name.text, line.shape, _end(before), scale, None, None, one, zero, False, place, line.tensor)
+    if not line.tensor:
+        message = f"`{field.name}` names no tensor of the model"
+        raise error("E345", line.place, message, f'write hidden {field.name}[{field.size}] at "TENSOR"')
+    return _of_possible_size(field, line)
+
+
+def _end(fields: list[FieldInfo]) -> int:
+    return fields[-1].start + fields[-1].size if fields else 0
+
+
+def _of_possible_size(field: FieldInfo, line: s.Node) -> FieldInfo:
+    if field.shape is not None and not 0 < field.size <= MAX_ELEMENTS:
         raise error(
             "E308",
             line.place,
-            f"`{name.text}` has {field.size} elements; at least 1, at most {MAX_ELEMENTS} are possible",
+            f"`{field.name}` has {field.size} elements; at least 1, at most {MAX_ELEMENTS} are possible",
             "`verify inspect MODEL` prints the shape",
         )
     return field

@@ -66,10 +66,14 @@ def check_lowering(checked: CheckedSpec) -> tuple[str, ...]:
 
 
 def _check_sizes(info: NetworkInfo, network: Network) -> None:
-    for word, layout, ports, size in (
-        ("input", info.inputs, network.inputs, network.input_size),
-        ("output", info.outputs, network.outputs, network.output_size),
-    ):
+    hidden = info.outputs.hidden()
+    own = network.outputs[: len(network.outputs) - len(hidden)]
+    for field, port in zip(hidden, network.outputs[len(own) :], strict=True):
+        if field.size != port.size:
+            message = f"`{field.name}` has {field.size} elements, but {field.tensor!r} in the model has {port.size}"
+            raise error("E345", field.place, message, f"write its shape: {field.name}{list(port.shape)}")
+    for word, layout, ports in (("input", info.inputs, network.inputs), ("output", info.outputs.proper(), own)):
+        size = sum(p.size for p in ports)
         if layout.size != size:
             shapes = ", ".join(f"{p.name}{list(p.shape)}" for p in ports)
             raise error(

@@ -29,6 +29,7 @@ class FieldInfo:
     intercept: Fraction
     normalised: bool  # whether `raw = …` was written
     place: Place
+    tensor: str = ""  # of a hidden field: what it is called in the model
 
     @property
     def size(self) -> int:
@@ -44,7 +45,7 @@ class FieldInfo:
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of a network's inputs or outputs, in tensor order."""
+    """The fields of a network's inputs or outputs, in tensor order; hidden ones come after the outputs."""
 
     fields: tuple[FieldInfo, ...]
 
@@ -57,6 +58,13 @@ class Layout:
 
     def field_of(self, element: int) -> FieldInfo:
         return next(f for f in self.fields if f.start <= element < f.start + f.size)
+
+    def proper(self) -> Layout:
+        """Without hidden fields: what decisions and labels are about."""
+        return Layout(tuple(f for f in self.fields if not f.tensor))
+
+    def hidden(self) -> list[FieldInfo]:
+        return [f for f in self.fields if f.tensor]
 
     def names(self) -> list[str]:
         return [f.name for f in self.fields]

@@ -31,6 +31,7 @@ IGNORED_COMMANDS = frozenset(
 )
 COMMANDS = frozenset(["declare-const", "declare-fun", "assert", "vnnlib-version"]) | IGNORED_COMMANDS
 VERSION_2_COMMANDS = frozenset(["vnnlib-version", "declare-network"])
+VERSION_2 = re.compile(r"\s*(?:;[^\n\r]*[\n\r]\s*)*\(\s*(?:vnnlib-version\s*<2|declare-network\b)")
 
 VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
@@ -76,6 +77,11 @@ def bind(document: Document, network: Network, selection: Selection | None = Non
     )
     file = document.source.file
     return Property(property_name(file), query, Place(file))
+
+
+def is_version_2(text: str) -> bool:
+    """Whether the first command says so; such files are read by `vnnlib2`."""
+    return VERSION_2.match(text.removeprefix("\ufeff")) is not None
 
 
 def property_name(file: str) -> str:

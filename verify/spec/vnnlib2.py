@@ -24,7 +24,6 @@ TOKEN = re.compile(
     r"[()]|(?!(?:real|Real|b?float\w*|u?int\d*|bool)\s)[A-Za-z]\w*\s*\[[^\[\]();\"]*\]|\[[^\[\]();\"]*\]|[^\s()\[\]\";|]+"
     r'|;[^\n\r]*|"(?:[^"\\]|\\.)*"|\|[^|]*\||["|\[\]]'
 )
-START = re.compile(r"\s*(?:;[^\n\r]*[\n\r]\s*)*\(\s*(?:vnnlib-version\s*<2|declare-network\b)")
 VERSION = re.compile(r"<2\.[0-9]+>")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 ELEMENT = re.compile(r"([A-Za-z]\w*)\s*\[(.*)\]", re.DOTALL)
@@ -99,11 +98,6 @@ class Document:
     def model_of(self, network: Declaration) -> str:
         """The declaration whose model file `network` uses: itself, or the one it is equal to."""
         return network.relation[1] if network.relation and network.relation[0] == "equal-to" else network.name
-
-
-def is_version_2(text: str) -> bool:
-    """Whether the first command says so."""
-    return START.match(text.removeprefix("\ufeff")) is not None
 
 
 def parse(text: str, file: str) -> Document:
