@@ -26,6 +26,7 @@ from verify.search.compiled.layout import (
     INPUTS,
     INT_FRAMES,
     LEAF,
+    META,
     OUT_OF_BOXES,
     POINT,
     REFINE_NEXT,
@@ -35,7 +36,7 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, relax, tighten, value_at
+from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, least, relax, tighten, value_at
 
 STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
 REFINE_STEPS = 15
@@ -86,10 +87,46 @@ def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
 
 
 @compiled
+def halves(F, system, d, j, base, at):
+    """Bounds of the halves of a ReLU whose row has no other ReLU in it, from the bound and form of the whole."""
+    form, relaxations, box, coefficients = at[0], at[1], at[2], at[7]
+    meta, place, t = system + META * j, relaxations + 4 * j, F[coefficients + j]
+    q, shift = (t * F[at[4] + j], 0.0) if t > 0.0 else (t * F[place + 2], t * F[place + 3])
+    rest = base - shift - least(F, form, int(F[meta]) + system, 0.0, box, d)
+    active = rest + (t - q) * F[meta + 3] + least(F, form, int(F[meta]) + system, t - q, box, d)
+    inactive = rest - q * F[meta + 3] + least(F, form, int(F[meta]) + system, -q, box, d)
+    return active, inactive
+
+
+@compiled
+def full_halves(F, P, system, d, unstable, case, length, j, at):
+    """Bounds of the halves of any ReLU, one pass each."""
+    place = at[1] + 4 * j
+    F[place] = ACTIVE
+    active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    F[place] = INACTIVE
+    inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    F[place] = SHAKY
+    return active, inactive
+
+
+@compiled
 def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
-    """Among the CANDIDATES best-scored ReLUs the one whose halves have the best bounds, one pass each."""
-    relaxations, coefficients = at[1], at[7]
+    """The ReLU whose halves have the best bounds at the present multipliers, what is beyond closing not counted.
+
+    Tried are those whose rows have no other ReLU in them, and the CANDIDATES best-scored others.
+    """
+    coefficients = at[7]
     best, winner = -1e308, choice
+    base = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    for j in range(unstable):
+        meta = system + META * j
+        if F[scores + j] > 0.0 and F[meta + 1] >= F[meta + 2]:
+            active, inactive = halves(F, system, d, j, base, at)
+            value = min(active, 0.0) + min(inactive, 0.0)
+            if value > best:
+                best, winner = value, j
+            F[scores + j] = 0.0
     for k in range(unstable):
         F[scores + unstable + k] = F[coefficients + k]
     for _ in range(CANDIDATES):
@@ -100,13 +137,8 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
         if j < 0:
             break
         F[scores + j] = 0.0
-        place = relaxations + 4 * j
-        F[place] = ACTIVE
-        active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
-        F[place] = INACTIVE
-        inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
-        F[place] = SHAKY
-        value = active + inactive
+        active, inactive = full_halves(F, P, system, d, unstable, case, length, j, at)
+        value = min(active, 0.0) + min(inactive, 0.0)
         if value > best:
             best, winner = value, j
     for k in range(unstable):
