@@ -36,10 +36,11 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, least, relax, tighten, value_at
+from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, least, least_slope, relax, tighten, value_at
 
 STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
 REFINE_STEPS = 15
+SEARCH_STEPS = 4  # trials of a multiplier in one ReLU's half
 CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
 
@@ -87,15 +88,42 @@ def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
 
 
 @compiled
+def peak(F, form, row, constant, q, sign, box, d, size):
+    """The best (bound, multiplier) of a half whose split row q · row is part of the form: sign · multiplier comes off q.
+
+    The bound is concave in the multiplier: its slope is looked at between 0 and SEARCH_STEPS doublings, then halvings.
+    """
+    best, multiplier = least(F, form, row, q, box, d) + q * constant, 0.0
+    if sign * (least_slope(F, form, row, q, box, d) + constant) >= 0.0:
+        return best, multiplier
+    low, high, trial = 0.0, -1.0, size
+    for _ in range(SEARCH_STEPS):
+        p = q - sign * trial
+        value = least(F, form, row, p, box, d) + p * constant
+        if value > best:
+            best, multiplier = value, trial
+        if sign * (least_slope(F, form, row, p, box, d) + constant) < 0.0:
+            low = trial
+        else:
+            high = trial
+        trial = 2.0 * trial if high < 0.0 else 0.5 * (low + high)
+    return best, multiplier
+
+
+@compiled
 def halves(F, system, d, j, base, at):
-    """Bounds of the halves of a ReLU whose row has no other ReLU in it, from the bound and form of the whole."""
+    """(bound, multiplier) of each half of a ReLU whose row has no other ReLU in it, from bound and form of the whole.
+
+    Forms are moved so that the row is at rest: q counts from what the whole's relaxation takes of it.
+    """
     form, relaxations, box, coefficients = at[0], at[1], at[2], at[7]
     meta, place, t = system + META * j, relaxations + 4 * j, F[coefficients + j]
+    row, constant = system + int(F[meta]), F[meta + 3]
     q, shift = (t * F[at[4] + j], 0.0) if t > 0.0 else (t * F[place + 2], t * F[place + 3])
-    rest = base - shift - least(F, form, int(F[meta]) + system, 0.0, box, d)
-    active = rest + (t - q) * F[meta + 3] + least(F, form, int(F[meta]) + system, t - q, box, d)
-    inactive = rest - q * F[meta + 3] + least(F, form, int(F[meta]) + system, -q, box, d)
-    return active, inactive
+    rest = base - shift - least(F, form, row, 0.0, box, d)
+    active, up = peak(F, form, row, constant, t - q, 1.0, box, d, abs(t))
+    inactive, down = peak(F, form, row, constant, -q, -1.0, box, d, abs(t))
+    return rest + active, up, rest + inactive, down
 
 
 @compiled
@@ -117,15 +145,15 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
     Tried are those whose rows have no other ReLU in them, and the CANDIDATES best-scored others.
     """
     coefficients = at[7]
-    best, winner = -1e308, choice
+    best, winner, beta, gamma = -1e308, choice, 0.0, 0.0
     base = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
     for j in range(unstable):
         meta = system + META * j
         if F[scores + j] > 0.0 and F[meta + 1] >= F[meta + 2]:
-            active, inactive = halves(F, system, d, j, base, at)
+            active, up, inactive, down = halves(F, system, d, j, base, at)
             value = min(active, 0.0) + min(inactive, 0.0)
             if value > best:
-                best, winner = value, j
+                best, winner, beta, gamma = value, j, up, down
             F[scores + j] = 0.0
     for k in range(unstable):
         F[scores + unstable + k] = F[coefficients + k]
@@ -140,10 +168,10 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
         active, inactive = full_halves(F, P, system, d, unstable, case, length, j, at)
         value = min(active, 0.0) + min(inactive, 0.0)
         if value > best:
-            best, winner = value, j
+            best, winner, beta, gamma = value, j, 0.0, 0.0
     for k in range(unstable):
         F[coefficients + k] = F[scores + unstable + k]
-    return winner
+    return winner, beta, gamma
 
 
 @compiled
@@ -223,8 +251,9 @@ def explore_phases(P, F):
             continue
         primal_values(F, system, d, unstable, unstable + count, x, z, at)
         choice = shortlist(F, unstable, relaxations, coefficients, z, z + unstable + count, history)
+        up, down = 0.0, 0.0
         if choice >= 0:
-            choice = look_ahead(F, P, system, d, unstable, case, length, history, choice, at)
+            choice, up, down = look_ahead(F, P, system, d, unstable, case, length, history, choice, at)
         scale = abs(F[coefficients + choice])
         value_at(F, system, d, unstable + count, x, z)
         found = looks_solved(F, P, z, unstable)
@@ -245,12 +274,13 @@ def explore_phases(P, F):
             return FULL
         low, high = F[lows + choice], F[highs + choice]
         active_last = F[z + choice] > 0.0
-        F[scales + choice], F[betas + choice] = scale, 0.0
+        F[scales + choice] = scale
         for half in range(2):
             active = (half == 1) == active_last
             F[lows + choice] = 0.0 if active else low
             F[highs + choice] = high if active else 0.0
             F[splits + choice] = 1.0 if active else -1.0
+            F[betas + choice] = up if active else down
             save(F, P, frame + half, unstable, lows, 0.5 * share, depth + 1)
         P[DEPTH] = frame + 2
         if found:

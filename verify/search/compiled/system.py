@@ -65,6 +65,17 @@ def least(F, form, row, q, box, d):
     return total
 
 
+@unordered
+def least_slope(F, form, row, q, box, d):
+    """The value of row's inputs where (form + q · row) is least: how that least value grows with q."""
+    a, b, low, high = np.uint64(form), np.uint64(row), np.uint64(box), np.uint64(box + d)
+    total = 0.0
+    for k in range(np.uint64(d)):
+        slope = F[a + k] + q * F[b + k]
+        total += F[b + k] * (F[low + k] if slope > 0.0 else F[high + k])
+    return total
+
+
 @compiled
 def backward(F, system, d, row, upto, sign, at, tiny, sensitivity):
     """Lower bound of sign·(row) over the box; `at` = (form, relaxations, box, note) are places in F.
