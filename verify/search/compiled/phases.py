@@ -36,7 +36,17 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, least, least_slope, relax, tighten, value_at
+from verify.search.compiled.system import (
+    ACTIVE,
+    INACTIVE,
+    SHAKY,
+    compiled,
+    least,
+    least_slope,
+    relax,
+    tighten,
+    value_at,
+)
 
 STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
 REFINE_STEPS = 15
@@ -89,7 +99,7 @@ def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
 
 @compiled
 def peak(F, form, row, constant, q, sign, box, d, size):
-    """The best (bound, multiplier) of a half whose split row q · row is part of the form: sign · multiplier comes off q.
+    """The best (bound, multiplier) of a half with q · row in its form; sign · multiplier comes off q.
 
     The bound is concave in the multiplier: its slope is looked at between 0 and SEARCH_STEPS doublings, then halvings.
     """
@@ -181,11 +191,42 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
 
 
 @compiled
+def choose(F, P, system, d, unstable, count, case, length, x, z, scores, at):
+    """(the ReLU to split or -1, its coefficient's size, multipliers its active and inactive half start from).
+
+    Leaves the minimiser at x and the rows' true values there at z.
+    """
+    up, down = 0.0, 0.0
+    primal_values(F, system, d, unstable, unstable + count, x, z, at)
+    choice = shortlist(F, unstable, at[1], at[7], z, z + unstable + count, scores)
+    if choice >= 0:
+        choice, up, down = look_ahead(F, P, system, d, unstable, case, length, scores, choice, at)
+    scale = abs(F[at[7] + choice])
+    value_at(F, system, d, unstable + count, x, z)
+    return choice, scale, up, down
+
+
+@compiled
+def fork(F, P, frame, unstable, lows, choice, multipliers, share, depth, active_last):
+    """Save both halves of the node in scratch as frames `frame` and the next, which is explored first."""
+    highs, betas, splits = lows + unstable, lows + 3 * unstable, lows + 5 * unstable
+    low, high = F[lows + choice], F[highs + choice]
+    for half in range(2):
+        active = (half == 1) == active_last
+        F[lows + choice] = 0.0 if active else low
+        F[highs + choice] = high if active else 0.0
+        F[splits + choice] = 1.0 if active else -1.0
+        F[betas + choice] = multipliers[0] if active else multipliers[1]
+        save(F, P, frame + half, unstable, lows, 0.5 * share, depth)
+
+
+@compiled
 def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at):
-    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; true when all are done.
+    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; REFINE_NEXT is -1 after the last.
 
     Uses the case's first slot for the row at hand and its first weight for the sign.
     """
+    restore(F, P, 0, unstable, lows, relaxations)
     alphas, slot = at[4], P[CASE_ROWS]
     kept_row, kept_weight = P[slot], F[weights]
     last = min(unstable, P[REFINE_NEXT] + P[BOX_LIMIT])
@@ -204,8 +245,10 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
                 F[lows + unstable + i] = -bound
         relax(F, relaxations + 4 * i, F[lows + i], F[lows + unstable + i])
     P[slot], F[weights] = kept_row, kept_weight
-    P[REFINE_NEXT] = last
-    return last == unstable
+    for j in range(unstable):
+        F[alphas + j] = F[relaxations + 4 * j + 1]
+    save(F, P, 0, unstable, lows, 1.0, 0)
+    P[REFINE_NEXT] = -1 if last == unstable else last
 
 
 @compiled
@@ -213,9 +256,7 @@ def explore_phases(P, F):
     """Work on the stack until it is empty or something needs the caller; returns a status of `layout`."""
     d, count, unstable, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
     length, case, system = P[CASE_LENGTH], P[CASE_ROWS], P[P[INT_FRAMES] - 1]
-    box = P[SCRATCH]
-    x = box + 2 * d
-    lows = x + d
+    box, x, lows = P[SCRATCH], P[SCRATCH] + 2 * d, P[SCRATCH] + 3 * d
     highs, alphas, betas = lows + unstable, lows + 2 * unstable, lows + 3 * unstable
     scales, splits = lows + 4 * unstable, lows + 5 * unstable
     relaxations = lows + PER_RELU * unstable
@@ -228,13 +269,7 @@ def explore_phases(P, F):
     slopes = history + 2 * unstable + length
     at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
     if P[REFINE_NEXT] >= 0:
-        restore(F, P, 0, unstable, lows, relaxations)
-        finished = refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
-        for j in range(unstable):
-            F[alphas + j] = F[relaxations + 4 * j + 1]
-        save(F, P, 0, unstable, lows, 1.0, 0)
-        if finished:
-            P[REFINE_NEXT] = -1
+        refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
         return OUT_OF_BOXES
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
@@ -242,8 +277,7 @@ def explore_phases(P, F):
         P[BOXES_DONE] += 1
         frame = P[DEPTH] - 1
         P[DEPTH] = frame
-        share = F[P[FRAMES] + frame * P[FRAME_FLOATS]]
-        depth = P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
+        share, depth = F[P[FRAMES] + frame * P[FRAME_FLOATS]], P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
         restore(F, P, frame, unstable, lows, relaxations)
         if 0 < depth <= P[TIGHTEN_DEPTH]:
             empty = tighten(F, system, d, unstable, lows, highs, slopes, (form, relaxations, box, note), tiny) < 0
@@ -255,13 +289,7 @@ def explore_phases(P, F):
         if best > 0.0:
             F[P[CLOSED_SHARE]] += share
             continue
-        primal_values(F, system, d, unstable, unstable + count, x, z, at)
-        choice = shortlist(F, unstable, relaxations, coefficients, z, z + unstable + count, history)
-        up, down = 0.0, 0.0
-        if choice >= 0:
-            choice, up, down = look_ahead(F, P, system, d, unstable, case, length, history, choice, at)
-        scale = abs(F[coefficients + choice])
-        value_at(F, system, d, unstable + count, x, z)
+        choice, scale, up, down = choose(F, P, system, d, unstable, count, case, length, x, z, history, at)
         found = looks_solved(F, P, z, unstable)
         if found:
             for k in range(d):
@@ -278,16 +306,8 @@ def explore_phases(P, F):
         if frame + 2 > P[FRAME_LIMIT]:
             P[DEPTH] = frame + 1
             return FULL
-        low, high = F[lows + choice], F[highs + choice]
-        active_last = F[z + choice] > 0.0
         F[scales + choice] = scale
-        for half in range(2):
-            active = (half == 1) == active_last
-            F[lows + choice] = 0.0 if active else low
-            F[highs + choice] = high if active else 0.0
-            F[splits + choice] = 1.0 if active else -1.0
-            F[betas + choice] = up if active else down
-            save(F, P, frame + half, unstable, lows, 0.5 * share, depth + 1)
+        fork(F, P, frame, unstable, lows, choice, (up, down), share, depth + 1, F[z + choice] > 0.0)
         P[DEPTH] = frame + 2
         if found:
             return CANDIDATE

@@ -34,7 +34,7 @@ compiled: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True)
 def add_scaled(F, target, source, q, count):
     """F[target + k] += q · F[source + k] for k < count.
 
-    Places are unsigned here: Numba makes signed ones wrap around below zero, which keeps loops from vector instructions.
+    Places are unsigned: Numba lets signed ones wrap around below zero, which keeps loops from vector instructions.
     """
     to, at = np.uint64(target), np.uint64(source)
     for k in range(np.uint64(max(count, 0))):
