@@ -41,7 +41,7 @@ STAGES = (  # stage, where the function is defined; rows that the program no lon
     ("bounds (numpy)", "verify.bounds.backward", "propagate"),
     ("split, frontier (numpy)", "verify.search.branch", "split"),
     ("compress", "verify.bounds.compressed", "compress"),
-    ("link compiled code", "verify.search.compiled.machine", "cached"),
+    ("link compiled code", "verify.native.machine", "cached"),
     ("compiled search", "verify.search.compiled.session", "Session.__init__"),
     ("compiled search", "verify.search.compiled.session", "Session.run"),
     ("judge (Z3)", "verify.search.branch", "ask_judge"),

@@ -48,8 +48,8 @@ from verify.core.floats import OutOfRangeError
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Field, Query, Row, identity_copy
+from verify.native.machine import Explore
 from verify.search.compiled import layout, system, tree
-from verify.search.compiled.machine import Explore
 from verify.search.compiled.session import BoxSession, PhaseSession, flatten, usable
 from verify.search.problem import Problem, build_problem
 
@@ -554,7 +554,7 @@ def run(comparisons: int, seed: int, *, width: int = 50, explore: Explore | None
 
 
 def main() -> int:
-    from verify.search.compiled import machine
+    from verify.native import machine
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comparisons", type=int, default=1_000_000)

@@ -136,18 +136,20 @@ class Checker:
 
 def load_kernel(*, reference: bool) -> Kernel:
     """The package's kernel: with `reference` its plain exact path, else the fast one where there is one."""
-    from importlib import import_module
-
     try:
-        module = import_module("verify.kernel")
+        import verify.kernel as kernel
     except ModuleNotFoundError:
         raise EvidenceError("E504", "this installation has no kernel", fix="install the whole of policyproof") from None
-    path = module.check if reference else getattr(module, "check_fast", module.check)
+    path: Callable[[Query, bytes, kernel.Claim], Checked] = kernel.check
+    if not reference:
+        from verify.kernel_fast import check_fast
+
+        path = check_fast
 
     def check(query: Query, payload: bytes, claim: str) -> Checked:
         try:
-            return cast("Checked", path(query, payload, claim))
-        except module.RejectedError as problem:
+            return path(query, payload, cast("kernel.Claim", claim))
+        except kernel.RejectedError as problem:
             raise RejectedError("E512", str(problem)) from None
 
     return check

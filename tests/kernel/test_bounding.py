@@ -11,15 +11,17 @@ import pytest
 from tests.oracle import random_tiny_query
 from tests.search.networks import network
 from verify.core.evaluate import evaluate_values
+from verify.core.floats import FloatPlan
 from verify.core.network import Network
 from verify.core.normal_form import Box, Region, normal_form
 from verify.core.query import Row
-from verify.kernel.build import Root
+from verify.kernel.build import Root, find_twins
 from verify.kernel.check import numbered
 from verify.kernel.stream import RejectedError
 from verify.kernel.system import ONE, Form, Hints, Node, P, clip, lower, substitute, tighten
 from verify.kernel.walk import split_input, split_phase
-from verify.search.certify import root_hints
+from verify.kernel_fast.tables import _twins as fast_twins
+from verify.search.scales import root_scales
 
 Point = tuple[Fraction, ...]
 
@@ -71,13 +73,8 @@ def cases(count: int, first: int) -> Iterator[tuple[Root, list[Row], list[int], 
             rows, _ = numbered(region)
             if not any(row.outputs for row in rows):
                 continue
-            scales, twins = root_hints(query, region)
-            yield (
-                Root(query.network, region, rows, scales, {(b, i): (b, j) for b, i, j in twins}),
-                rows,
-                scales,
-                rng,
-            )
+            scales = root_scales(query.network, region, rows, FloatPlan(query.network))
+            yield Root(query.network, region, rows, scales), rows, scales, rng
 
 
 def some_points(rng: random.Random, size: int, count: int) -> list[Point]:
@@ -135,19 +132,19 @@ def test_every_rule_holds_at_exact_points(first: int) -> None:
     assert split > 100
 
 
-def test_a_twin_must_be_an_exact_negation() -> None:
-    net = network(1, ([(0, [[1], [-1.5]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
-    region = Region(Box((Fraction(-1),), (Fraction(1),)), (), ((Row.of({}, {0: 1}, 0),),))
-    with pytest.raises(RejectedError, match="negations"):
-        Root(net, region, numbered(region)[0], [1, 2, 2], {(0, 1): (0, 0)})
+def test_a_twin_is_an_exact_negation() -> None:
+    weights = [[1, 2], [-1, -2], [-1, -2], [1, 2], [1, 2.5], [-1, -2 - 2**-40], [0, 1], [0, -1]]
+    net = network(2, ([(0, weights)], [0.5, -0.5, -0.5, 0.5, 0.5, -0.5, 1, 1], True))
+    assert find_twins(net.blocks[0]) == {1: 0, 3: 2}
+    assert fast_twins(net.blocks[0]) == {1: 0, 3: 2}
 
 
 def test_a_scale_that_is_too_small_is_rejected() -> None:
     net = network(1, ([(0, [[4], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
     region = Region(Box((Fraction(-1),), (Fraction(1),)), (), ((Row.of({}, {0: 1}, 0),),))
     with pytest.raises(RejectedError, match="scale of block 0"):
-        Root(net, region, numbered(region)[0], [1, 4, 4], {})
-    assert Root(net, region, numbered(region)[0], [2, 4, 4], {}).node.variables
+        Root(net, region, numbered(region)[0], [1, 4, 4])
+    assert Root(net, region, numbered(region)[0], [2, 4, 4]).node.variables
 
 
 def test_units_are_what_they_say() -> None:

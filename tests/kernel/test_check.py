@@ -9,14 +9,17 @@ import pytest
 
 from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.networks import budget, network, over_box
+from verify.core.floats import FloatPlan
 from verify.core.normal_form import normal_form
-from verify.core.query import And, Query, Row
+from verify.core.query import And, Or, Query, Row
 from verify.kernel import Checked, RejectedError, check
 from verify.kernel.check import numbered
-from verify.kernel.walk import BOUND, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel_fast import check_fast
 from verify.search.certify import header
 from verify.search.decide import decide
 from verify.search.exact_leaf import signed, varint
+from verify.search.scales import root_scales
 
 HAT = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))  # |x|
 
@@ -26,8 +29,8 @@ def at_least(bound: Fraction | int, *, strict: bool = False) -> Query:
     return over_box(HAT, -1, 1, Row.of({}, {0: -1}, -Fraction(bound), strict=strict))
 
 
-def payload(*steps: int, scales: tuple[int, ...] = (1, 2, 2), twins: bytes = b"\x00") -> bytes:
-    return varint(1) + b"".join(map(signed, scales)) + twins + bytes(steps)
+def payload(*steps: int, scales: tuple[int, ...] = (1, 2, 2)) -> bytes:
+    return varint(1) + b"".join(map(signed, scales)) + bytes(steps)
 
 
 DIRECT = (TIGHTEN, REDUCE, BOUND, LEAF)
@@ -51,6 +54,8 @@ REJECTED = {
     "an input that is not there": (Fraction(11, 10), payload(LOW, 3, *DIRECT, *DIRECT), "no input"),
     "a variable that is not there": (Fraction(11, 10), payload(PHASES, 9, *DIRECT, *DIRECT), "cannot be split"),
     "clipping without bounds": (Fraction(11, 10), payload(CLIP, LEAF), "needs the rows' bounds"),
+    "a number of cases that are not open": (1, payload(CASES, 2, *DIRECT, *DIRECT), "1 cases are open, not 2"),
+    "an absurd number of cases": (1, payload(CASES, 255, 255, 127, LEAF), "too many"),
     "weights for no case": (1, payload(WEIGHTED, 0, LEAF), "some open cases only"),
     "weights for a case that is not there": (1, payload(WEIGHTED, 1, 7, 1, 0, 0, LEAF), "no case 7"),
     "weights that are all zero": (Fraction(21, 10), payload(WEIGHTED, 1, 0, 0, 0, 0, LEAF), "do not close"),
@@ -71,6 +76,16 @@ def test_rejected(name: str) -> None:
 def test_splits_of_inputs_in_either_order() -> None:
     for steps in ((LOW, 0, *DIRECT, *DIRECT), (HIGH, 0, *DIRECT, *DIRECT)):
         assert check(at_least(Fraction(11, 10)), payload(*steps), "unsat").leaves == {"bound": 2}
+
+
+def test_cases_one_by_one() -> None:
+    bound = Fraction(21, 10)
+    query = over_box(HAT, -1, 1, Or((Row.of({}, {0: -1}, -bound), Row.of({}, {0: 1}, -bound))))
+    both = payload(CASES, 2, *DIRECT, *DIRECT, scales=(1, 2, 2, 2))
+    assert check(query, both, "unsat").leaves == check_fast(query, both, "unsat").leaves == {"bound": 2}
+    for steps in ((CASES, 1, *DIRECT), (CASES, 2, *DIRECT), (CASES, 2, *DIRECT, LEAF)):
+        with pytest.raises(RejectedError):
+            check(query, payload(*steps, scales=(1, 2, 2, 2)), "unsat")
 
 
 TWO = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 0], [0, 1]])], [0, 0], False))  # relu(x), relu(-x)
@@ -137,7 +152,8 @@ def test_random_multipliers_never_prove_a_false_claim() -> None:
                     steps += varint(size) + b"".join(varint(0) + varint(rng.randint(0, most)) for _ in range(size))
             steps.append(LEAF)
         with pytest.raises(RejectedError) as caught:
-            check(query, varint(1) + header(query, region) + bytes(steps), "unsat")
+            scales = root_scales(query.network, region, numbered(region)[0], FloatPlan(query.network))
+            check(query, varint(1) + header(scales) + bytes(steps), "unsat")
         reached += "do not close" in str(caught.value)
     assert reached > 300
 

@@ -16,7 +16,8 @@ from verify.bounds.compressed import compress
 from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Row, holds
-from verify.search.compiled import layout, machine
+from verify.native import machine
+from verify.search.compiled import layout
 from verify.search.compiled.session import BoxSession
 from verify.search.decide import decide
 from verify.search.problem import build_problem

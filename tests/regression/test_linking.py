@@ -13,7 +13,7 @@ from tests.search.networks import compiled_search
 CODE = """
 import gc
 from tests.regression.test_linking import run_affine
-from verify.search.compiled import machine
+from verify.native import machine
 explore = machine.cached()
 run_affine(explore)
 machine.cached(), machine.cached(), gc.collect()

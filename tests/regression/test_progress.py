@@ -8,9 +8,9 @@ import pytest
 
 from tests.search.networks import budget, compiled_search, network, over_box
 from verify.core.query import Row
+from verify.native import machine
+from verify.native.machine import Explore
 from verify.search import tiers
-from verify.search.compiled import machine
-from verify.search.compiled.machine import Explore
 from verify.search.decide import decide
 
 

@@ -52,9 +52,7 @@ def proved(_query: Query, _budget: Budget, _report: Report) -> Decision:
 
 def certified(_query: Query, _budget: Budget, _report: Report) -> Decision:
     """With a proof that the stub kernel of tests.evidence accepts."""
-    return Decision(
-        "unsat", evidence=Evidence.KERNEL, payload=b"proof", kernel_mode="reference", leaves=(("stub", 3),)
-    )
+    return Decision("unsat", evidence=Evidence.KERNEL, payload=b"proof", kernel_mode="reference", leaves=(("stub", 3),))
 
 
 def slow(_query: Query, _budget: Budget, _report: Report) -> Decision:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.search.networks import compiled_search
+from tests.search.networks import compiled_kernel, compiled_search
+from verify.native import machine
 from verify.search import tiers
 from verify.search.attack import Attack
-from verify.search.compiled import machine
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code is there from the start."""
-    explore = compiled_search()
-    monkeypatch.setattr(machine, "cached", lambda: explore)
+    functions = {"search": compiled_search(), "kernel": compiled_kernel()}
+    monkeypatch.setattr(machine, "cached", lambda entry="search": functions[entry])
 
 
 @pytest.fixture(params=["numpy_only", "compiled"])

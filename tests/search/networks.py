@@ -12,8 +12,8 @@ from verify.core.budget import Budget
 from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.query import And, Formula, Query
-from verify.search.compiled import machine
-from verify.search.compiled.machine import Explore
+from verify.native import machine
+from verify.native.machine import Explore
 
 Rows = Sequence[Sequence[float | Fraction]]
 Layer = tuple[Sequence[tuple[int, Rows]], Sequence[float | Fraction], bool]  # (source, matrix) …, bias, relu
@@ -58,4 +58,13 @@ def compiled_search() -> Explore:
         found = machine.cached()
     assert found is not None
     _linked.extend(machine._engines.values())  # a later link must not free this code: see tests/regression
+    return found
+
+
+@cache
+def compiled_kernel() -> Explore:
+    """The compiled kernel, likewise."""
+    compiled_search()
+    found = machine.cached("kernel")
+    assert found is not None
     return found

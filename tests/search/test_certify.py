@@ -15,6 +15,7 @@ from verify.core.verdict import Evidence
 from verify.kernel import RejectedError, check
 from verify.search import certify as certifying
 from verify.search import decide as deciding
+from verify.search import evidence
 from verify.search.decide import decide
 from verify.search.exact_lp import Infeasible, solve
 
@@ -50,10 +51,10 @@ def test_a_search_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_kernel_that_rejects_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reject(*_: object) -> None:
+    def reject(*_: object, **__: object) -> None:
         raise RejectedError("no")
 
-    monkeypatch.setattr(deciding, "check", reject)
+    monkeypatch.setattr(evidence, "check_fast", reject)
     found = decide(over_box(HAT, -1, 1, Row.of({}, {0: -1}, -3)), budget(), certificate=True)
     assert (found.answer, found.reason, found.payload) == ("unknown", "defect", None)
 

@@ -19,9 +19,10 @@ from verify.core.evaluate import evaluate
 from verify.core.network import Network
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Formula, Or, Query, Row
+from verify.native import machine
 from verify.search import tiers
 from verify.search.attack import Attack
-from verify.search.compiled import layout, machine
+from verify.search.compiled import layout
 from verify.search.compiled.session import BoxSession
 from verify.search.decide import decide
 from verify.search.problem import build_problem
@@ -148,7 +149,7 @@ def _inside(x: Point, low: np.ndarray, high: np.ndarray) -> bool:
 def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of memory in the compiled search: its boxes are searched anew, none is lost."""
     explore = compiled_search()
-    monkeypatch.setattr(machine, "cached", lambda: explore)
+    monkeypatch.setattr(machine, "cached", lambda entry="search": explore if entry == "search" else None)
     monkeypatch.setattr(tiers, "problem_is_small", lambda _: False)
     monkeypatch.setattr(Attack, "run", lambda *_, **__: iter(()))
     statuses: list[int] = []

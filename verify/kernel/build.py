@@ -29,21 +29,27 @@ class Plain:
     error: int
 
 
-class Root:
+class Frame:
+    """What the rows of blocks and query are made in: the box and the scales."""
+
+    def __init__(self, network: Network, region: Region, scales: Sequence[int]) -> None:
+        self.network, self.box, self.scales = network, region.box, scales
+        self.first = len(network.inputs)
+        self.offsets = [sum(p.size for p in network.inputs[:k]) for k in range(self.first)]
+
+
+class Root(Frame):
     """Builds the node of a region, and keeps what the walk needs to know of it."""
 
-    def __init__(
-        self, network: Network, region: Region, rows: Sequence[Row], scales: Sequence[int], twins: dict[Entry, Entry]
-    ) -> None:
-        self.network, self.box, self.scales, self.twins = network, region.box, scales, twins
-        self.first = len(network.inputs)
+    def __init__(self, network: Network, region: Region, rows: Sequence[Row], scales: Sequence[int]) -> None:
+        super().__init__(network, region, scales)
+        self.twins: dict[Entry, Entry] = {}
         self.plain: list[list[Plain]] = []
         self.low: list[list[int]] = []  # of each pre-activation, in its block's scale
         self.high: list[list[int]] = []
         self.variable: dict[Entry, int] = {}  # unstable ReLUs
         size = len(region.box.lower)
         self.node = Node({}, {}, [0] * size, [ONE] * size, {}, {}, tuple(range(len(region.cases))))
-        self.offsets = [sum(p.size for p in network.inputs[:k]) for k in range(self.first)]
         if any(row.outputs for row in rows):
             for number, block in enumerate(network.blocks):
                 self._add_block(number, block)
@@ -56,12 +62,12 @@ class Root:
         self.low.append([self._least(row, 1) for row in rows])
         self.high.append([-self._least(row, -1) for row in rows])
         low, high = self.low[number], self.high[number]
+        self.twins |= {(number, i): (number, partner) for i, partner in find_twins(block).items()}
         for i, row in enumerate(rows):
             if not block.relu[i] or low[i] >= 0 or high[i] <= 0:
                 continue
             partner = self.twins.get((number, i))
             if partner is not None and partner in self.variable:
-                check_twins(block, i, partner, number)
                 low[i], high[i] = max(low[i], -high[partner[1]]), min(high[i], -low[partner[1]])
                 continue
             form = self.compose(row)
@@ -125,18 +131,18 @@ class Root:
         return Form({k: a for k, a in s.items() if a}, {j: a for j, a in r.items() if a}, constant, error)
 
 
-def plain_row(root: Root, block: Block, row: int, scale: int) -> Plain:
+def plain_row(frame: Frame, block: Block, row: int, scale: int) -> Plain:
     """A block's row in the scale."""
     s: dict[int, Fraction] = {}
     values: dict[Entry, int] = {}
     constant, error = block.bias[row], 0
     for term in block.terms:
-        if term.source < root.first:
-            offset = root.offsets[term.source]
-            constant += _add_inputs(root, s, ((offset + column, w) for column, w in term.matrix.entries(row)))
+        if term.source < frame.first:
+            offset = frame.offsets[term.source]
+            constant += _add_inputs(frame, s, ((offset + column, w) for column, w in term.matrix.entries(row)))
             continue
-        source = term.source - root.first
-        denominator, shift = term.matrix.values.integers()[1], root.scales[source] - scale
+        source = term.source - frame.first
+        denominator, shift = term.matrix.values.integers()[1], frame.scales[source] - scale
         for column, numerator in term.matrix.numerators(row):
             w, off = _units(numerator, denominator, shift)
             values[source, column] = values.get((source, column), 0) + w
@@ -144,29 +150,29 @@ def plain_row(root: Root, block: Block, row: int, scale: int) -> Plain:
     return _plain(s, values, constant, error, scale)
 
 
-def query_row(root: Root, row: Row, scale: int) -> Plain:
+def query_row(frame: Frame, row: Row, scale: int) -> Plain:
     """A row of the query, left side minus bound, in the scale."""
     s: dict[int, Fraction] = {}
     values: dict[Entry, int] = {}
-    constant, error = _add_inputs(root, s, row.inputs) - row.bound, 0
-    places = [(port.value, element) for port in root.network.outputs for element in range(port.size)]
+    constant, error = _add_inputs(frame, s, row.inputs) - row.bound, 0
+    places = [(port.value, element) for port in frame.network.outputs for element in range(port.size)]
     for index, weight in row.outputs:
         value, element = places[index]
-        if value < root.first:  # an output that is an input
-            constant += _add_inputs(root, s, [(root.offsets[value] + element, weight)])
+        if value < frame.first:  # an output that is an input
+            constant += _add_inputs(frame, s, [(frame.offsets[value] + element, weight)])
             continue
-        entry = (value - root.first, element)
-        w, off = _units(weight.numerator, weight.denominator, root.scales[entry[0]] - scale)
+        entry = (value - frame.first, element)
+        w, off = _units(weight.numerator, weight.denominator, frame.scales[entry[0]] - scale)
         values[entry] = values.get(entry, 0) + w
         error += off
     return _plain(s, values, constant, error, scale)
 
 
-def _add_inputs(root: Root, s: dict[int, Fraction], entries: Iterable[tuple[int, Fraction]]) -> Fraction:
+def _add_inputs(frame: Frame, s: dict[int, Fraction], entries: Iterable[tuple[int, Fraction]]) -> Fraction:
     """Add Σ weight · x over s, exactly; returns the constant."""
     constant = Fraction(0)
     for index, weight in entries:
-        low, high = root.box.lower[index], root.box.upper[index]
+        low, high = frame.box.lower[index], frame.box.upper[index]
         constant += weight * low
         if low != high:
             s[index] = s.get(index, Fraction(0)) + weight * (high - low)
@@ -194,10 +200,17 @@ def _units(numerator: int, denominator: int, shift: int) -> tuple[int, int]:
     return units, int(rest != 0)
 
 
-def check_twins(block: Block, row: int, partner: Entry, number: int) -> None:
-    """Reject unless the two rows are in the same block and exact negations of each other."""
-    same = partner[0] == number and block.bias[row] == -block.bias[partner[1]]
-    for term in block.terms if same else ():
-        same = same and dict(term.matrix.entries(row)) == {k: -w for k, w in term.matrix.entries(partner[1])}
-    if not same:
-        raise RejectedError(f"rows {row} and {partner[1]} of block {number} are no negations of each other")
+def find_twins(block: Block) -> dict[int, int]:
+    """The rectified rows that are exact negations of an earlier one, which is in no other pair."""
+    found, seen = dict[int, int](), dict[object, int]()
+    bias, _ = block.bias.integers()
+    for row in range(block.size):
+        if block.relu[row]:
+            entries = [list(term.matrix.numerators(row)) for term in block.terms]
+            negation = (-bias[row], tuple((k, -w) for part in entries for k, w in (*part, (-1, 0))))
+            partner = seen.pop(negation, None)
+            if partner is not None:
+                found[row] = partner
+            else:
+                seen.setdefault((bias[row], tuple((k, w) for part in entries for k, w in (*part, (-1, 0)))), row)
+    return found

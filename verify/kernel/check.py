@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
-from verify.kernel.build import Entry, Root
+from verify.kernel.build import Root
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import Walk
 
 Claim = Literal["unsat", "vacuous"]
+Mode = Literal["reference", "fast"]
 RULE = "K1"
 MAX_SCALE = 4096
 _MINT = object()
@@ -26,7 +27,7 @@ class Checked:
     claim: Claim
     network_digest: str
     leaves: dict[str, int]  # by the rule that closed them
-    mode: Literal["reference", "fast"]
+    mode: Mode
     mint: object
 
     def __post_init__(self) -> None:
@@ -34,23 +35,43 @@ class Checked:
             raise TypeError("only the kernel makes a Checked")
 
 
-def check(query: Query, payload: bytes, claim: Claim) -> Checked:
+class Follow(Protocol):
+    """Reads one region's proof off the stream and counts leaves by rule.  Raises RejectedError unless all close."""
+
+    @property
+    def mode(self) -> Mode: ...
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None: ...
+
+
+class Reference:
+    """The plain path: this package alone."""
+
+    mode: Mode = "reference"
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+        rows, cases = numbered(region)
+        root = Root(network, region, rows, read_scales(network, rows, stream))
+        Walk(network, region, rows, cases, stream, counts).run(root.node)
+
+
+def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = None) -> Checked:
     """Check a payload against "no x satisfies assumption and violation" or "no x satisfies the assumption".
 
-    Guarantee: exact integer arithmetic; the payload holds hints only.
+    Guarantee: exact integer arithmetic; the payload holds hints only.  `follow` is another way to read a region's proof
+    that makes the same integers; the result names it.
     Raises RejectedError; QueryError as normal_form does.
     """
+    follow = follow or Reference()
     stream = Stream(payload)
     regions = claimed_regions(query, claim)
     counts: dict[str, int] = {}
     if stream.varint() != len(regions):
         raise RejectedError(f"the query has {len(regions)} regions, the proof another number")
     for region in regions:
-        rows, cases = numbered(region)
-        root = read_root(query.network, region, rows, stream)
-        Walk(query.network, region, rows, cases, stream, counts).run(root.node)
+        follow(query.network, region, stream, counts)
     stream.finish()
-    return Checked(claim, query.network.digest, counts, "reference", _MINT)
+    return Checked(claim, query.network.digest, counts, follow.mode, _MINT)
 
 
 def claimed_regions(query: Query, claim: Claim) -> Sequence[Region]:
@@ -70,13 +91,9 @@ def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
     return list(numbers), cases
 
 
-def read_root(network: Network, region: Region, rows: Sequence[Row], stream: Stream) -> Root:
-    """Scales of blocks and rows and twins from the stream, then the root they lead to."""
+def read_scales(network: Network, rows: Sequence[Row], stream: Stream) -> list[int]:
+    """The scales of blocks and rows, from the stream."""
     scales = [stream.signed() for _ in range(len(network.blocks) + len(rows))]
     if any(abs(scale) > MAX_SCALE for scale in scales):
         raise RejectedError("a scale is out of range")
-    twins: dict[Entry, Entry] = {}
-    for _ in range(stream.varint()):
-        block, row, partner = stream.varint(), stream.varint(), stream.varint()
-        twins[block, row] = (block, partner)
-    return Root(network, region, rows, scales, twins)
+    return scales

@@ -141,7 +141,7 @@ def substitute(node: Node, needed: Iterable[int]) -> None:
     """Replace the variables of known phase by their rows or by zero; drop those that no row of `needed` depends on."""
     rows = {r: node.rows[r] for r in needed}
     wanted = _dependencies(node, rows.values())
-    active = [j for j in node.variables if j in wanted and node.low[j] >= 0]
+    active = [j for j in node.variables if j in wanted and node.low[j] >= 0 and node.high[j] > 0]
     kept = [j for j in node.variables if j in wanted and node.low[j] < 0 < node.high[j]]
     unstable = set(kept)
     variables = {j: _composed(node, node.variables[j], active, unstable) for j in kept}

@@ -9,6 +9,7 @@
     LEAF        end of a leaf: no case may be open
     LOW, HIGH   split an input at the middle of its interval; the half that comes first in the stream
     PHASES      split a ReLU: inactive first
+    CASES       split into the open cases, one after the other
 
 Steps of a closed node are read and change nothing.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 from verify.core.network import Network
 from verify.core.normal_form import Region
@@ -38,7 +40,10 @@ from verify.kernel.system import (
     tighten,
 )
 
-LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES = range(10)
+LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES = range(11)
+
+
+MOST_CASES = 1 << 16
 
 
 @dataclass
@@ -74,6 +79,8 @@ class Walk:
                 return halves if opcode == LOW else halves[::-1]
             if opcode == PHASES:
                 return split_phase(node, self.stream.varint())
+            if opcode == CASES:
+                return split_cases(node, self.stream.varint())
             if opcode == TIGHTEN:
                 node = node if node and tighten(node) else None
             elif opcode == REDUCE:
@@ -166,7 +173,14 @@ class Walk:
         check_exact(self.network, cases, exact_box(self.region, node), self.stream)
 
 
-def exact_box(region: Region, node: Node) -> tuple[list[Fraction], list[Fraction]]:
+class NodeBox(Protocol):
+    """Anything with a box over s, in units of 2^-P."""
+
+    box_low: list[int]
+    box_high: list[int]
+
+
+def exact_box(region: Region, node: NodeBox) -> tuple[list[Fraction], list[Fraction]]:
     """The node's box in the query's variables."""
     low, high = (
         [a + (b - a) * Fraction(s, ONE) for s, a, b in zip(side, region.box.lower, region.box.upper, strict=True)]
@@ -198,3 +212,17 @@ def split_phase(node: Node | None, j: int) -> Sequence[Node | None]:
     inactive, active = node.child(), node.child()
     inactive.high[j] = active.low[j] = 0
     return (inactive, active)
+
+
+def split_cases(node: Node | None, count: int) -> Sequence[Node | None]:
+    """As many nodes as there are open cases, each with one of them."""
+    if count > MOST_CASES:
+        raise RejectedError(f"{count} cases are too many")
+    if node is None:
+        return (None,) * count
+    if count != len(node.cases):
+        raise RejectedError(f"{len(node.cases)} cases are open, not {count}")
+    nodes = [node.child() for _ in range(count)]
+    for child, case in zip(nodes, node.cases, strict=True):
+        child.cases = (case,)
+    return nodes

@@ -136,7 +136,7 @@ class _Reporter:
         if self.on_progress is None or now - max(self.shown, self.start) < PROGRESS_EVERY_S:
             return
         self.shown = now
-        from verify.search.compiled.machine import compiling  # loaded by the search already
+        from verify.native.machine import compiling  # loaded by the search already
 
         self.on_progress(Progress(self.name, now - self.start, settled, still_open, compiling() or phase))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,19 +9,13 @@ from verify.core.budget import Budget
 from verify.core.normal_form import NormalForm, Region, normal_form
 from verify.core.query import Query
 from verify.core.verdict import Decision, Evidence
-from verify.kernel import Checked, Claim, RejectedError, check
 from verify.search.attack import Point, is_solution
 from verify.search.difference import close_differences
+from verify.search.evidence import proved_by, with_certificate
 from verify.search.run import Run
-from verify.search.sketch import DIRECT
 from verify.search.tiers import search
 from verify.smt.encode import encode_inputs
 from verify.smt.solve import judge
-
-CHEAP_WORK = 150_000  # weights times bound passes: up to here a certificate is made without being asked for …
-SECONDS_PER_WORK = 1e-5  # the kernel's pace at its slowest, about
-CHEAP_TO_MEND = 20_000  # … and up to here it is mended where it needs that …
-CHEAP_SECONDS = 0.25  # … unless mending it takes longer than this
 
 
 def decide(
@@ -45,27 +38,13 @@ def decide(
     """
     run = Run(query, budget, confirm, report)
     form = normal_form(query)
-    decision = _by_hint(run, hint) or _decide(run, form, seed)
+    started = budget.clock()
+    decision = proved_by(run, hint) or _decide(run, form, seed)
     if decision.answer == "unsat":
         decision = _unless_vacuous(run, form, decision)
     if decision.answer in ("unsat", "vacuous") and decision.payload is None:
-        decision = _with_certificate(run, form, decision, always=certificate)
+        decision = with_certificate(run, form, decision, started=None if certificate else started)
     return decision
-
-
-def _by_hint(run: Run, hint: bytes | None) -> Decision | None:
-    """What the kernel says to an earlier proof; None when it proves nothing here."""
-    if hint is None:
-        return None
-    try:
-        return _proved(run.unsat(), hint, check(run.query, hint, "unsat"))
-    except RejectedError:
-        return None
-
-
-def _proved(decision: Decision, payload: bytes, checked: Checked) -> Decision:
-    leaves = tuple(sorted(checked.leaves.items()))
-    return replace(decision, evidence=Evidence.KERNEL, payload=payload, kernel_mode=checked.mode, leaves=leaves)
 
 
 def _decide(run: Run, form: NormalForm, seed: int) -> Decision:
@@ -114,46 +93,3 @@ def _unless_vacuous(run: Run, form: NormalForm, decision: Decision) -> Decision:
         notes = ("nonvacuous: unknown (the assumption mentions outputs)",) if form.assumption_uses_outputs else ()
         return replace(decision, notes=notes)
     return run.vacuous()
-
-
-def _with_certificate(run: Run, form: NormalForm, decision: Decision, *, always: bool) -> Decision:
-    """Make a certificate and have the kernel check it; the decision as it was when that costs too much.
-
-    A certificate that the kernel rejects means that search and kernel disagree: the answer is then "unknown".
-    """
-    from verify.search.certify import MissedError, UncertifiedError
-
-    claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
-    regions = form.assumed if claim == "vacuous" else form.regions
-    sketches = [DIRECT if claim == "vacuous" else run.sketch.of(k) for k in range(len(regions))]
-    weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
-    work = weights * sum(len(s) // len(DIRECT) for s in sketches)
-    if not always and work > CHEAP_WORK:
-        return decision
-    if work * SECONDS_PER_WORK > run.budget.remaining():
-        return replace(decision, notes=(*decision.notes, "no certificate: checking it would take longer than is left"))
-    clock = run.budget.clock
-    until = min(run.budget.deadline, math.inf if always else clock() + CHEAP_SECONDS)
-    try:
-        mend = always or work <= CHEAP_TO_MEND
-        payload, checked = _checked(run.query, sketches, claim, lambda: not mend or clock() > until)
-    except UncertifiedError as problem:
-        return replace(decision, notes=(*decision.notes, f"no certificate: {problem}")) if always else decision
-    except (MissedError, RejectedError) as problem:
-        note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
-        return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
-    return _proved(decision, payload, checked)
-
-
-def _checked(query: Query, sketches: list[bytes], claim: Claim, stop: Callable[[], bool]) -> tuple[bytes, Checked]:
-    """A payload that the kernel accepts: the search's steps as they are, else mended."""
-    from verify.search.certify import UncertifiedError, certify, draft
-
-    try:
-        payload = draft(query, sketches, claim)
-        return payload, check(query, payload, claim)
-    except RejectedError as problem:
-        if stop():
-            raise UncertifiedError(str(problem)) from problem
-        payload = certify(query, sketches, claim, stop)
-        return payload, check(query, payload, claim)

@@ -6,9 +6,16 @@ float64 had closed a box that integers leave open.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from verify.core.floats import FloatPlan
+from verify.core.query import Row
+from verify.kernel.build import Entry
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
+from verify.search.phase_proof import PhaseTree, RootView, phase_steps
+
+Steps = Callable[[RootView], bytes]  # the kernel's root of a region -> what to do there
 
 DIRECT = bytes([BOUND, LEAF])  # at a root: the kernel has bounded every ReLU while building it
 AGAIN = bytes([TIGHTEN, REDUCE, BOUND, LEAF])  # one bound pass of a smaller box
@@ -23,7 +30,9 @@ class Sketch:
     """
 
     numbers: tuple[int, ...] = ()
+    plan: FloatPlan | None = None  # the search's; the network's own blocks come first
     steps: dict[int, list[bytes]] = field(default_factory=dict)
+    trees: dict[int, dict[frozenset[Row], PhaseTree]] = field(default_factory=dict)  # regions closed by phases, by case
 
     def begin(self, k: int) -> None:
         """Steps of this region follow, from its root."""
@@ -34,6 +43,21 @@ class Sketch:
         if self.numbers[k] in self.steps:
             self.steps[self.numbers[k]].append(steps)
 
-    def of(self, number: int) -> bytes:
-        """The steps of a region of the query."""
-        return b"".join(self.steps.get(number, [DIRECT])) or DIRECT
+    def tree(self, k: int, places: list[Entry], rows: tuple[Row, ...]) -> PhaseTree:
+        """A tree by phases follows, for one case of this region; the one that counts is the last."""
+        tree = PhaseTree(places, rows)
+        self.trees.setdefault(self.numbers[k], {})[frozenset(rows)] = tree
+        return tree
+
+    def size(self, number: int) -> int:
+        """About how many bound passes the steps of a region ask for."""
+        nodes = sum(len(tree.codes) for tree in self.trees.get(number, {}).values())
+        return nodes + sum(map(len, self.steps.get(number, [DIRECT]))) // len(DIRECT)
+
+    def of(self, number: int) -> Steps:
+        """The steps of a region of the query, once the root's variables are known."""
+        steps = b"".join(self.steps.get(number, [DIRECT])) or DIRECT
+        trees = self.trees.get(number)
+        if trees is None or number in self.steps:
+            return lambda _: steps
+        return lambda root: phase_steps(trees, root) or DIRECT

@@ -5,7 +5,7 @@ What attack or one pass of bounds settles never waits for compiled code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from verify.bounds.compressed import CompressedSystem, Indices, compress, with_b
 from verify.bounds.enclosure import Enclosure
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
+from verify.core.query import Row
 from verify.core.verdict import Decision, Evidence
+from verify.native.machine import Compiler, Explore
 from verify.search.attack import Attack, Point, is_solution
 from verify.search.branch import (
     JUDGE_SECONDS,
@@ -29,8 +31,8 @@ from verify.search.branch import (
     wants_judge,
 )
 from verify.search.compiled import layout
-from verify.search.compiled.machine import Compiler, Explore
 from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
+from verify.search.phase_proof import PhaseTree
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run
 from verify.search.sketch import OPEN
@@ -68,6 +70,7 @@ class Search:
         self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
         self.sketch = run.sketch
+        self.tree: PhaseTree | None = None  # of the case being split by phases
 
     def decide(self) -> Decision:
         """Run the tiers one after the other until one of them decides."""
@@ -201,8 +204,11 @@ class Search:
         if not self.narrow:
             system = self.refine(explore, system, enclosure, rows)
             settled = self.frontier.settled
-            if self.explore_phases(explore, system, batch, places) or self.unsettled or not self.phases_left_open:
-                return self.found is not None
+            solved = self.explore_phases(explore, system, batch, places, [problem.rows[r] for r in rows])
+            if solved or self.unsettled or not self.phases_left_open:
+                if nested:
+                    self.sketch.add(int(batch.region[0]), OPEN)
+                return solved
             self.frontier.settled = settled  # inputs are split after all
         session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
         if not nested:
@@ -227,7 +233,9 @@ class Search:
                 break
         return system
 
-    def explore_phases(self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices) -> bool:
+    def explore_phases(
+        self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices, rows: Sequence[Row]
+    ) -> bool:
         """Search one box by ReLU phases, case by case; self.phases_left_open says whether some node resisted."""
         self.phases_left_open = False
         share = float(batch.share[0]) / len(places)
@@ -235,8 +243,10 @@ class Search:
             if self.run.stop():
                 self.unsettled = True  # this case and those after it
                 return False
-            session = PhaseSession(
-                explore, system, (batch.lower[0], batch.upper[0]), np.array(list(dict.fromkeys(case)))
+            case = np.array(list(dict.fromkeys(case)))
+            session = PhaseSession(explore, system, (batch.lower[0], batch.upper[0]), case)
+            self.tree = self.sketch.tree(
+                int(batch.region[0]), [tuple(p) for p in system.places.tolist()], tuple(rows[i] for i in case)
             )
             if self.drive(explore, session, batch, share):
                 return True
@@ -258,6 +268,8 @@ class Search:
             status = session.run(boxes)
             if isinstance(session, BoxSession):
                 self.sketch.add(int(batch.region[0]), session.take_log())
+            elif isinstance(session, PhaseSession) and self.tree is not None:
+                self.tree.add(*session.take_tree())
             self.run.subproblems += session.visited - before
             self.frontier.settled = min(1.0, base + share * session.settled)
             self.run.report("splitting", self.frontier.settled, session.open)
@@ -320,4 +332,6 @@ def problem_is_small(problem: Problem) -> bool:
 def search(run: Run, regions: tuple[Region, ...], seed: int) -> Decision:
     """Search non-contradictory regions whose cases all have rows."""
     with np.errstate(all="ignore"):  # infinities and NaN are dealt with by value, wherever they can arise
-        return Search(run, build_problem(run.query, regions), seed).decide()
+        problem = build_problem(run.query, regions)
+        run.sketch.plan = problem.plan
+        return Search(run, problem, seed).decide()

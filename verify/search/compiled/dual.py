@@ -11,7 +11,9 @@ the bound wrong.  Source: Wang et al., NeurIPS 2021 (β-CROWN).  Rounding as in 
 
 from __future__ import annotations
 
-from verify.search.compiled.layout import META
+import numpy as np
+
+from verify.search.compiled.layout import META, SLOPE_UNITS
 from verify.search.compiled.system import ACTIVE, INACTIVE, INFLATE, ROUNDOFF, add_scaled, compiled, dot
 
 
@@ -136,7 +138,7 @@ def ascend(F, P, system, d, unstable, upto, count, case, length, steps, x, z, hi
             if F[relaxations + 4 * j] != ACTIVE and F[relaxations + 4 * j] != INACTIVE:
                 if t > 0.0:
                     new = step(F, alphas + j, history + j, t * value, 0.4)
-                    F[alphas + j] = min(max(new, 0.0), 1.0)
+                    F[alphas + j] = np.rint(min(max(new, 0.0), 1.0) * SLOPE_UNITS) / SLOPE_UNITS
             elif F[splits + j] != 0.0:
                 new = step(F, betas + j, history + unstable + j, -F[splits + j] * value, 0.4 * F[scales + j])
                 F[betas + j] = max(new, 0.0)

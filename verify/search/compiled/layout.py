@@ -40,12 +40,17 @@ from __future__ import annotations
     LOG,  # P offset: the steps taken, in the words of verify.kernel.walk
     LOG_SIZE,
     LOG_USED,
+    NUMBERS,  # F offset, by phases: what closed the nodes that the log calls leaves
+    NUMBERS_SIZE,
+    NUMBERS_USED,
     HEADER,  # length of this header
-) = range(35)
+) = range(38)
 
 META = 6  # numbers per row of a system before its coefficients
 
 LOG_PER_BOX = 18  # words one box can take: four rounds of three, one reduction, a split of up to four, one to spare
 LOG_WORDS = 1 << 18  # room for steps; a session whose log is full returns
+PHASE_LOG_WORDS = 1 << 14
+SLOPE_UNITS = 256.0  # by phases, slopes are multiples of 1/256, as in verify.kernel.system
 
 DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns

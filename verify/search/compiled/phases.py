@@ -26,12 +26,19 @@ from verify.search.compiled.layout import (
     INPUTS,
     INT_FRAMES,
     LEAF,
+    LOG,
+    LOG_SIZE,
+    LOG_USED,
     META,
+    NUMBERS,
+    NUMBERS_SIZE,
+    NUMBERS_USED,
     OUT_OF_BOXES,
     POINT,
     REFINE_NEXT,
     ROWS,
     SCRATCH,
+    SLOPE_UNITS,
     TIGHTEN_DEPTH,
     TINY,
     WIDEST,
@@ -72,6 +79,30 @@ def save(F, P, frame, unstable, lows, share, depth):
     for k in range(PER_RELU * unstable):
         F[base + 1 + k] = F[lows + k]
     P[P[INT_FRAMES] + frame * P[FRAME_INTS]] = depth
+
+
+@compiled
+def log_split(P, j, active_first):
+    """As `verify.search.phase_proof` reads it."""
+    P[P[LOG] + P[LOG_USED]] = 2 * j + 2 + (1 if active_first else 0)
+    P[LOG_USED] += 1
+
+
+@compiled
+def log_leaf(F, P, unstable, length, at):
+    """The multipliers that have just closed a node; slopes only where one plays a part and is not the default."""
+    relaxations, weights, alphas, betas, splits, coefficients = at[1], at[3], at[4], at[5], at[6], at[7]
+    place = P[NUMBERS] + P[NUMBERS_USED]
+    for j in range(unstable):
+        plays = F[relaxations + 4 * j] == SHAKY and F[coefficients + j] > 0.0
+        other = F[alphas + j] != (1.0 if F[relaxations + 4 * j + 1] > 0.0 else 0.0)
+        F[place + j] = F[alphas + j] * SLOPE_UNITS if plays and other else -1.0
+        F[place + unstable + j] = F[betas + j] if F[splits + j] != 0.0 else 0.0
+    for m in range(length):
+        F[place + 2 * unstable + m] = F[weights + m]
+    P[NUMBERS_USED] += 2 * unstable + length
+    P[P[LOG] + P[LOG_USED]] = 0
+    P[LOG_USED] += 1
 
 
 @compiled
@@ -274,6 +305,8 @@ def explore_phases(P, F):
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
+        if P[LOG_USED] + 1 > P[LOG_SIZE] or P[NUMBERS_USED] + 2 * unstable + length > P[NUMBERS_SIZE]:
+            return OUT_OF_BOXES
         P[BOXES_DONE] += 1
         frame = P[DEPTH] - 1
         P[DEPTH] = frame
@@ -287,6 +320,7 @@ def explore_phases(P, F):
         steps = FIRST_STEPS if depth == 0 else STEPS
         best = ascend(F, P, system, d, unstable, unstable, count, case, length, steps, x, z, history, scales, at)
         if best > 0.0:
+            log_leaf(F, P, unstable, length, at)
             F[P[CLOSED_SHARE]] += share
             continue
         choice, scale, up, down = choose(F, P, system, d, unstable, count, case, length, x, z, history, at)
@@ -299,6 +333,7 @@ def explore_phases(P, F):
                 F, P, system, d, unstable, unstable, count, case, length, LAST_STEPS, x, z, history, scales, at
             )
             if best > 0.0:
+                log_leaf(F, P, unstable, length, at)
                 F[P[CLOSED_SHARE]] += share
                 continue
             F[P[POINT] + 3 * d] = share
@@ -306,8 +341,10 @@ def explore_phases(P, F):
         if frame + 2 > P[FRAME_LIMIT]:
             P[DEPTH] = frame + 1
             return FULL
+        active_last = F[z + choice] > 0.0
+        log_split(P, choice, active_last)
         F[scales + choice] = scale
-        fork(F, P, frame, unstable, lows, choice, (up, down), share, depth + 1, F[z + choice] > 0.0)
+        fork(F, P, frame, unstable, lows, choice, (up, down), share, depth + 1, active_last)
         P[DEPTH] = frame + 2
         if found:
             return CANDIDATE

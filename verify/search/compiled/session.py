@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from verify.bounds.compressed import CompressedSystem
 from verify.core.floats import Floats
+from verify.native.machine import Explore
 from verify.search.compiled import layout
-from verify.search.compiled.machine import Explore
 
 DEPTH_LIMIT = 120
 PHASE_DEPTH_LIMIT = 200
 TIGHTEN_DEPTH = 0  # by phases: nodes up to this depth tighten every ReLU (measured: not worth it)
 PER_RELU = 6  # as in `phases`, which would import Numba
+NUMBERS_FLOATS = 1 << 18  # room for what closes leaves
 MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
 
 
@@ -187,8 +188,10 @@ class PhaseSession(Session):
         frames, frame_floats = PHASE_DEPTH_LIMIT + 8, 1 + PER_RELU * unstable
         scratch = 5 * d + count + 2 + 2 * len(case) + unstable * (PER_RELU + 4 + 1 + 2 + 1 + 2 + d)
         header = layout.HEADER
-        P = np.zeros(header + len(case) + 1 + frames, dtype=np.int64)
-        F = np.zeros(frames * frame_floats + len(root) + scratch + 2 + 3 * d + 1)
+        log, numbers = header + len(case) + 1 + frames, frames * frame_floats + len(root) + scratch + 2 + 3 * d + 1
+        room = max(NUMBERS_FLOATS, 16 * (2 * unstable + len(case)))
+        P = np.zeros(log + layout.PHASE_LOG_WORDS, dtype=np.int64)
+        F = np.zeros(numbers + room)
         self.integers, self.floats = P, F
         P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH], P[layout.BY_PHASES] = len(P), len(F), 1
         P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, 1, len(case)
@@ -200,6 +203,8 @@ class PhaseSession(Session):
         P[layout.POINT] = P[layout.TINY] + 2
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, TIGHTEN_DEPTH
         P[layout.REFINE_NEXT] = -1
+        P[layout.LOG], P[layout.LOG_SIZE] = log, layout.PHASE_LOG_WORDS
+        P[layout.NUMBERS], P[layout.NUMBERS_SIZE] = numbers, room
         P[header : header + len(case)] = case
         P[P[layout.INT_FRAMES] - 1] = frames * frame_floats
         F[frames * frame_floats : frames * frame_floats + len(root)] = root
@@ -213,6 +218,14 @@ class PhaseSession(Session):
         weights = at + 3 * d + unstable * (PER_RELU + 4 + 1 + 2 + 1) + count + d + 2
         F[weights : weights + len(case)] = 1.0 / len(case)
         P[layout.DEPTH] = 1
+
+    def take_tree(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Splits and leaves since the last call, and what closed the leaves: see verify.search.phase_proof."""
+        P = self.integers
+        codes = P[P[layout.LOG] : P[layout.LOG] + P[layout.LOG_USED]].copy()
+        numbers = self.floats[P[layout.NUMBERS] : P[layout.NUMBERS] + P[layout.NUMBERS_USED]].copy()
+        P[layout.LOG_USED] = P[layout.NUMBERS_USED] = 0
+        return codes, numbers
 
     def refine(self, relus: int) -> bool:
         """Tighten the next `relus` ReLUs over the whole box, slopes optimised for each; true while some are left."""

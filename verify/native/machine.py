@@ -1,4 +1,4 @@
-"""Getting at the compiled search quickly.
+"""Getting at the compiled search and the compiled kernel quickly.
 
 Compiling takes Numba some seconds and importing it a third of one.  So the object code is compiled once per machine,
 kept in a cache directory, and from then on linked straight into the process with llvmlite, without Numba.
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,23 @@ from verify.core import child
 
 Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
 
+ENTRIES = {  # what the object code holds: by name the module and the type of its second array
+    "search": ("verify.search.compiled.tree", "float64"),
+    "kernel": ("verify.kernel_fast.walk", "uint8"),
+}
+
+PACKAGES = ("search/compiled", "kernel_fast", "native")  # whose sources the object code depends on
 START_AFTER_S = 0.3  # a search that ends before starts no compiler
 KEPT_OBJECTS = 3  # of this version and earlier ones; the newest stay
 LOCK = "compiling.lock"
 COMPILING = "compiling the search, once per machine"
 COMPILING_FOR_NOW = "compiling the search, for this run only ({reason})"
-MAIN = "from verify.search.compiled.machine import main; main(*sys.argv[1:])"
+MAIN = "from verify.native.machine import main; main(*sys.argv[1:])"
 CHECKSUM_BYTES = 32
 _NUMBA_RUNTIME = ("numba_", "NRT_")  # called on error paths only, which compiled code without exceptions never takes
 _engines: dict[str, object] = {}  # linked code by checksum: it must stay alive as long as anyone may call it
-_linked: dict[str, Explore] = {}  # the same, as functions
-_homeless: dict[str, Explore] = {}  # by object name: code that could not be kept
+_linked: dict[str, dict[str, Explore]] = {}  # the same, as functions by entry
+_homeless: dict[str, dict[str, Explore]] = {}  # by object name: code that could not be kept
 _makings: list[_Making] = []  # the latest
 
 
@@ -61,8 +67,8 @@ def object_name() -> str:
     """The name of the cache file for this source, these versions and this processor."""
     import llvmlite.binding as llvm
 
-    here = Path(__file__).parent
-    parts = [file.read_bytes() for file in sorted(here.glob("*.py"))]
+    home = Path(__file__).parent.parent
+    parts = [file.read_bytes() for package in PACKAGES for file in sorted((home / package).glob("*.py"))]
     facts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), sys.platform)
     parts.append(repr((*facts, sys.version_info[:2], llvm.get_host_cpu_name())).encode())
     parts.append(llvm.get_host_cpu_features().flatten().encode())
@@ -109,20 +115,26 @@ def _intact(data: bytes) -> bool:
 
 
 def compile_object() -> tuple[bytes, dict[str, Any]]:
-    """Compile `tree.entry`: (object code, {"symbol": its name, "externals": the functions it calls by name})."""
+    """Compile all entries: (their object codes in a row, {"entries": {name: [symbol, bytes]}, "externals": names}).
+
+    The externals are the functions that the code calls by name.
+    """
     from numba import njit
     from numba.core import types
 
-    from verify.search.compiled.tree import entry
-
     numeric: Any = types
-    signature = numeric.int64(numeric.CPointer(numeric.int64), numeric.CPointer(numeric.float64))
-    function: Any = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
-    (overload,) = function.overloads.values()
-    code = bytes(overload.library._get_compiled_object())
-    declared = re.findall(r"^declare [^@]*@\"?([\w.$]+)", overload.library.get_llvm_str(), re.MULTILINE)
-    externals = sorted({name for name in declared if not name.startswith("llvm.")} | {"memset", "memcpy", "memmove"})
-    return code, {"symbol": str(overload.fndesc.llvm_func_name), "externals": externals}
+    code, entries, externals = b"", {}, {"memset", "memcpy", "memmove"}
+    for name, (module, second) in ENTRIES.items():
+        signature = numeric.int64(numeric.CPointer(numeric.int64), numeric.CPointer(getattr(numeric, second)))
+        entry = import_module(module).entry
+        function: Any = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
+        (overload,) = function.overloads.values()
+        part = bytes(overload.library._get_compiled_object())
+        declared = re.findall(r"^declare [^@]*@\"?([\w.$]+)", overload.library.get_llvm_str(), re.MULTILINE)
+        externals |= {external for external in declared if not external.startswith("llvm.")}
+        entries[name] = [str(overload.fndesc.llvm_func_name), len(part)]
+        code += part
+    return code, {"entries": entries, "externals": sorted(externals)}
 
 
 def _packed(code: bytes, facts: dict[str, Any]) -> bytes:
@@ -181,21 +193,21 @@ def _clean(directory: Path, newest: Path) -> None:
             file.unlink()
 
 
-def link(data: bytes) -> Explore | None:
+def link(data: bytes) -> dict[str, Explore] | None:
     """Link a cache file's object code into this process, once; None when it is damaged or calls what is not here."""
     if not _intact(data):
         return None
     checksum, body = data[:CHECKSUM_BYTES].hex(), data[CHECKSUM_BYTES:]
     if checksum not in _linked:
         size = int.from_bytes(body[:4], "little")
-        explore = _link(checksum, json.loads(body[4 : 4 + size]), body[4 + size :])
-        if explore is None:
+        functions = _link(checksum, json.loads(body[4 : 4 + size]), body[4 + size :])
+        if functions is None:
             return None
-        _linked[checksum] = explore
+        _linked[checksum] = functions
     return _linked[checksum]
 
 
-def _link(checksum: str, facts: dict[str, Any], code: bytes) -> Explore | None:
+def _link(checksum: str, facts: dict[str, Any], code: bytes) -> dict[str, Explore] | None:
     import llvmlite.binding as llvm
 
     for name in facts["externals"]:
@@ -208,19 +220,25 @@ def _link(checksum: str, facts: dict[str, Any], code: bytes) -> Explore | None:
     engine = llvm.create_mcjit_compiler(
         llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine()
     )
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for _, size in facts["entries"].values():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code[:size]))
+        code = code[size:]
     engine.finalize_object()
-    address = engine.get_function_address(facts["symbol"])
-    if not address:
+    addresses = {name: engine.get_function_address(symbol) for name, (symbol, _) in facts["entries"].items()}
+    if not all(addresses.values()):
         return None
     _engines[checksum] = engine
+    return {name: _function(address) for name, address in addresses.items()}
+
+
+def _function(address: int) -> Explore:
     native = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)(address)
 
-    def explore(integers: int, floats: int) -> int:
+    def explore(integers: int, others: int) -> int:
         status, problem = ctypes.c_int64(), ctypes.c_void_p()
-        failed = native(ctypes.addressof(status), ctypes.addressof(problem), integers, floats)
+        failed = native(ctypes.addressof(status), ctypes.addressof(problem), integers, others)
         if failed:
-            raise RuntimeError(f"compiled search failed with status {failed}")
+            raise RuntimeError(f"compiled code failed with status {failed}")
         return int(status.value)
 
     return explore
@@ -236,11 +254,12 @@ def _address(name: str) -> int | None:
         return None
 
 
-def cached() -> Explore | None:
-    """The compiled search if its cache file is there and can be trusted (or was made for this process), else None."""
+def cached(entry: str = "search") -> Explore | None:
+    """A compiled entry if the cache file is there and can be trusted (or was made for this process), else None."""
     directory = cache_directory()
     data = read_object(directory) if directory is not None else None
-    return _homeless.get(object_name()) if data is None else link(data)
+    functions = _homeless.get(object_name()) if data is None else link(data)
+    return functions[entry] if functions is not None else None
 
 
 class _Making:
@@ -263,10 +282,11 @@ class _Making:
         if self._file is None:
             return cached()
         self._file.seek(0)
-        explore = link(self._file.read())
-        if explore is not None:
-            _homeless[object_name()] = explore
-        return explore
+        functions = link(self._file.read())
+        if functions is None:
+            return None
+        _homeless[object_name()] = functions
+        return functions["search"]
 
     def close(self) -> None:
         """End it, if it is still at work."""

@@ -13,7 +13,7 @@ import pytest
 from tests.run.misdeeds import alive, eventually
 from tests.search.networks import compiled_search
 from verify.core import child
-from verify.search.compiled import machine
+from verify.native import machine
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fake(stock: Path, *, seconds: float = 0.0) -> str:
     """A compiler's entry that makes the stored object at once, and counts."""
     return (
-        "import time, os, json; from pathlib import Path; from verify.search.compiled import machine as m\n"
+        "import time, os, json; from pathlib import Path; from verify.native import machine as m\n"
         "def compile_object():\n"
         "    open(Path(os.environ['TEST_MADE_IN']) / f'made-{os.getpid()}', 'w').close()\n"
         f"    time.sleep({seconds})\n"
@@ -203,7 +203,7 @@ def test_old_objects_and_leftovers_go(cache: Path, stock: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 def test_killed_search_leaves_no_compiler_and_no_broken_cache(cache: Path, stock: Path) -> None:
     script = (
-        "import time; from verify.search.compiled import machine as m; m.START_AFTER_S = 0\n"
+        "import time; from verify.native import machine as m; m.START_AFTER_S = 0\n"
         f"m.MAIN = {fake(stock, seconds=30)!r}\n"
         "c = m.Compiler(wanted=True); c.ready(); print(m._makings[-1].process.pid, flush=True); time.sleep(30)"
     )

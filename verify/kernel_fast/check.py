@@ -1,0 +1,202 @@
+"""The fast path's entry: tables for the compiled walk, and what it leaves to Python (exact leaves, messages)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verify.core.floats import Floats
+from verify.core.network import Network
+from verify.core.normal_form import Region
+from verify.core.query import Query
+from verify.kernel.build import Entry
+from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered, read_scales
+from verify.kernel.exact import check_exact
+from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.walk import exact_box
+from verify.kernel_fast import layout as at
+from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
+from verify.native import machine
+
+START_PLACES = 1 << 18  # free places to begin with
+MOST_PLACES = 1 << 27  # a gigabyte: above, the fast path refuses
+PATIENCE = 20_000_000  # products before it looks at the clock
+RULES = ("bound", "weighted", "exact")
+
+
+class StoppedError(Exception):
+    """Told to stop before the check had ended."""
+
+    def __str__(self) -> str:
+        return "checking it takes longer than is left"
+
+
+def never() -> bool:
+    return False
+
+
+def check_fast(
+    query: Query, payload: bytes, claim: Claim, *, stop: Callable[[], bool] = never, plain: bool = True
+) -> Checked:
+    """`verify.kernel.check` at compiled speed; with `plain` by the reference itself where that cannot be had.
+
+    Guarantee: the same integers as the reference's, or no result; `mode` says which path gave it.
+    Raises RejectedError; StoppedError; RefusedError unless `plain`; QueryError as normal_form does.
+    """
+    try:
+        return check(query, payload, claim, fast_path(stop))
+    except RefusedError:
+        if not plain:
+            raise
+        return check(query, payload, claim, Reference())
+
+
+def fast_path(stop: Callable[[], bool] = never) -> Fast:
+    """The compiled path.  Raises RefusedError where this machine has not compiled it yet."""
+    explore = machine.cached("kernel")
+    if explore is None:
+        raise RefusedError("nothing is compiled here")
+    return Fast(explore, stop)
+
+
+@dataclass(frozen=True)
+class Fast:
+    """Follows a region's proof in compiled code.  Raises RefusedError where only the reference can tell."""
+
+    explore: machine.Explore
+    stop: Callable[[], bool]
+    mode: Mode = "fast"
+
+    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+        walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream))
+        walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
+        if walk.go() == at.OPEN_LEAF:
+            leaf = sum(walk.counts().values())
+            raise RejectedError(f"leaf {leaf}: {len(walk.open_cases())} cases are still open")
+        stream.at = walk.position
+        for rule, count in walk.counts().items():
+            counts[rule] = counts.get(rule, 0) + count
+
+
+@dataclass
+class Box:
+    """A node's box over s, in units of 2^-P."""
+
+    box_low: list[int]
+    box_high: list[int]
+
+
+class FastWalk:
+    """One region's tree in compiled code."""
+
+    def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int]) -> None:
+        self.path, self.network, self.region = path, network, region
+        self.rows, self.cases = numbered(region)
+        filled = tables(network, region, tuple(scales))
+        self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
+        self.numbers[: len(filled)] = filled
+        self.numbers[at.SIZE] = len(self.numbers)
+
+    def begin(self, payload: NDArray[np.uint8], position: int) -> None:
+        """The steps to follow, from a place on."""
+        self.payload = payload
+        self.numbers[at.POS], self.numbers[at.END] = position, len(payload)
+
+    @property
+    def position(self) -> int:
+        return int(self.numbers[at.POS])
+
+    def go(self) -> int:
+        """Walk until the tree has ended (layout.DONE) or a leaf is open (layout.OPEN_LEAF).
+
+        Raises RefusedError; StoppedError; RejectedError of exact leaves.
+        """
+        while True:
+            self.numbers[at.PATIENCE] = PATIENCE
+            status = self.path.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
+            if status in (at.DONE, at.OPEN_LEAF, at.BUILT):
+                return status
+            if status == at.PAUSED:
+                if self.path.stop():
+                    raise StoppedError
+            elif status == at.MORE:
+                self._grow()
+            elif status == at.EXACT_STEP:
+                self._exact()
+            elif status == at.REJECTED:
+                raise WrongStepError("a step is not accepted")
+            else:
+                raise RefusedError("numbers are too large for 64 bits")
+
+    def build(self) -> None:
+        """Make the root, and stop there.  Raises RefusedError, StoppedError."""
+        self.begin(np.zeros(0, np.uint8), 0)
+        if self.go() != at.BUILT:
+            raise RefusedError("the root cannot be built")
+
+    def variables(self) -> dict[Entry, int]:
+        """The root's variables by (block, row)."""
+        starts = self._array(at.BLOCK_START, int(self.numbers[at.BLOCKS]) + 1)
+        found = self._array(at.VARIABLE, int(self.numbers[at.VALUES]))
+        return {
+            (block, v - a): found[v]
+            for block, (a, b) in enumerate(itertools.pairwise(starts))
+            for v in range(a, b)
+            if found[v] >= 0
+        }
+
+    def is_active(self, entry: Entry) -> bool:
+        """Whether a ReLU that is no variable is never inactive, once the root is built."""
+        block, row = entry
+        value = int(self.numbers[int(self.numbers[at.BLOCK_START]) + block]) + row
+        return bool(self.numbers[int(self.numbers[at.VALUE_LOW]) + value] >= 0)
+
+    def root_bounds(self) -> list[Floats]:
+        """Bounds on the size of every block's pre-activations, in units of 2^-P of its scale, by building alone."""
+        self.build()
+        starts = self._array(at.BLOCK_START, int(self.numbers[at.BLOCKS]) + 1)
+        values = int(self.numbers[at.VALUES])
+        low, high = (np.array(self._array(place, values), np.float64) for place in (at.VALUE_LOW, at.VALUE_HIGH))
+        return [np.maximum(-low, high)[a:b] for a, b in itertools.pairwise(starts)]
+
+    def _grow(self) -> None:
+        size = max(2 * len(self.numbers), len(self.numbers) + int(self.numbers[at.NEED]))
+        if size > MOST_PLACES:
+            raise RefusedError("it takes too much memory")
+        old, self.numbers = self.numbers, np.zeros(size, np.int64)
+        self.numbers[: len(old)] = old
+        self.numbers[at.SIZE] = size
+
+    def _exact(self) -> None:
+        stream = Stream(self.payload.tobytes())
+        stream.at = self.position + 1
+        cases = [[self.rows[r] for r in self.cases[c]] for c in self.open_cases()]
+        check_exact(self.network, cases, exact_box(self.region, self.box()), stream)
+        self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
+
+    def _array(self, place: int, count: int) -> list[int]:
+        start = int(self.numbers[place])
+        found: list[int] = self.numbers[start : start + count].tolist()
+        return found
+
+    def open_cases(self) -> list[int]:
+        return self._array(at.OPEN, int(self.numbers[at.OPEN_COUNT]))
+
+    def box(self) -> Box:
+        d = int(self.numbers[at.INPUTS])
+        both = self._array(at.BOX, 2 * d)
+        return Box(both[:d], both[d:])
+
+    def bounds(self) -> tuple[list[int], list[int]]:
+        """Of ζ, by variable of the node's system."""
+        n = int(self.numbers[self.numbers[at.SYSTEM]])
+        return self._array(at.LOW, n), self._array(at.HIGH, n)
+
+    def counts(self) -> dict[str, int]:
+        """Leaves by the rule that closed them."""
+        found = self.numbers[at.COUNTS : at.COUNTS + 3].tolist()
+        return {rule: count for rule, count in zip(RULES, found, strict=True) if count}

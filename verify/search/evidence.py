@@ -1,0 +1,72 @@
+"""From a decision to one with evidence: a certificate is made, and the kernel checks it, before PROVED is said.
+
+Compiled, that costs about what the search did, so it is done by default within such a time.  The kernel's plain path
+is some hundred times slower: without being asked for a certificate it is taken for small proofs only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from verify.core.normal_form import NormalForm
+from verify.core.verdict import Decision, Evidence
+from verify.kernel import Checked, Claim, RejectedError
+from verify.kernel_fast import RefusedError, StoppedError, check_fast
+from verify.search.run import Run
+from verify.search.sketch import Sketch
+
+SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.0, 2.0  # what a certificate may take without being asked for, the greater of
+CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
+SECONDS_PER_WORK = 1e-5  # its pace at its slowest, about
+
+
+def proved_by(run: Run, hint: bytes | None) -> Decision | None:
+    """What the kernel says to an earlier proof; None when it proves nothing here."""
+    if hint is None:
+        return None
+    try:
+        return _proved(run.unsat(), hint, check_fast(run.query, hint, "unsat", stop=run.stop))
+    except (RejectedError, StoppedError):
+        return None
+
+
+def _proved(decision: Decision, payload: bytes, checked: Checked) -> Decision:
+    leaves = tuple(sorted(checked.leaves.items()))
+    return replace(decision, evidence=Evidence.KERNEL, payload=payload, kernel_mode=checked.mode, leaves=leaves)
+
+
+def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started: float | None) -> Decision:
+    """The decision with a certificate that the kernel has accepted; as it was when that costs too much.
+
+    `started`: when the search began, if a certificate may cost no more than that; None to spend the whole budget.
+    A certificate that the kernel rejects means that search and kernel disagree: the answer is then "unknown".
+    """
+    from verify.search.certify import MissedError, certify
+    from verify.search.scales import UncertifiedError
+
+    claim: Claim = "vacuous" if decision.answer == "vacuous" else "unsat"
+    regions = form.assumed if claim == "vacuous" else form.regions
+    sketch = Sketch() if claim == "vacuous" else run.sketch
+    sketches = [sketch.of(k) for k in range(len(regions))]
+    now, until = run.budget.clock(), run.budget.deadline
+    if started is not None:
+        until = min(until, now + max(SECONDS_AT_LEAST, TIMES_THE_SEARCH * (now - started)))
+    weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
+    work = weights * sum(sketch.size(k) for k in range(len(regions)))
+    plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
+    try:
+        stop = partial(_over, run, until)
+        payload = certify(run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
+        checked = check_fast(run.query, payload, claim, stop=stop, plain=plain)
+    except (UncertifiedError, StoppedError, RefusedError) as problem:
+        note = f"no certificate: {problem}"
+        return replace(decision, notes=(*decision.notes, note)) if started is None else decision
+    except (MissedError, RejectedError) as problem:
+        note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
+        return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
+    return _proved(decision, payload, checked)
+
+
+def _over(run: Run, until: float) -> bool:
+    return run.stop() or run.budget.clock() > until

@@ -1,0 +1,146 @@
+"""From a search by ReLU phases to steps of the kernel: splits in its order, multipliers in its units.
+
+The search bounds  Σ γ_r row_r - Σ ±β_j z_j  with slopes α_j.  In the kernel row r is held divided by 2^{s_r} and z_j by
+2^{s_j}, so its weights are γ_r 2^{s_r} and its multipliers β_j 2^{s_j}, all times one common factor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verify.core.floats import Floats
+from verify.core.query import Row
+from verify.kernel.build import Entry
+from verify.kernel.system import ONE
+from verify.kernel.walk import CASES, LEAF, PHASES, WEIGHTED
+from verify.search.exact_leaf import varint
+
+MOST_LEAVES = 50_000
+LARGEST_WEIGHT = 255
+NO_SLOPE = -1  # the kernel's default is meant, or no slope plays a part
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What closed a node: slopes per ReLU in units of 2^-8 (or NO_SLOPE), β by ReLU, weights of the case's rows."""
+
+    slopes: NDArray[np.int16]
+    betas: tuple[tuple[int, float], ...]
+    weights: tuple[float, ...]
+
+
+@dataclass
+class PhaseTree:
+    """One case's tree as the search went through it, nodes before their halves.
+
+    `codes`: 0 is a leaf, 2 j + 2 a split of ReLU j, one more where its active half came first.
+    `places[j]` is ReLU j's (block, row); `rows` are the case's.
+    """
+
+    places: list[Entry]
+    rows: tuple[Row, ...]
+    codes: list[int] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+
+    def add(self, codes: NDArray[np.int64], numbers: Floats) -> None:
+        """What a session wrote down: codes, and per leaf slopes, β and weights.  Too many leaves are not kept."""
+        unstable, rows = len(self.places), len(self.rows)
+        for numbers_of_leaf in numbers.reshape(-1, 2 * unstable + rows):
+            if len(self.leaves) > MOST_LEAVES:
+                return
+            slopes, betas, weights = np.split(numbers_of_leaf, [unstable, 2 * unstable])
+            used = np.flatnonzero(betas).tolist()
+            pairs = tuple((j, float(betas[j])) for j in used)
+            self.leaves.append(Leaf(slopes.astype(np.int16), pairs, tuple(weights.tolist())))
+        self.codes += codes.tolist()
+
+    def complete(self) -> bool:
+        return len(self.leaves) == self.codes.count(0) and len(self.codes) == 2 * len(self.leaves) - 1
+
+
+@dataclass(frozen=True)
+class RootView:
+    """What a translation needs to know of the kernel's root."""
+
+    rows: Sequence[Row]
+    cases: Sequence[Sequence[int]]
+    scales: Sequence[int]
+    blocks: int
+    variables: dict[Entry, int]
+    is_active: Callable[[Entry], bool]  # of a ReLU that is no variable
+
+
+def phase_steps(trees: dict[frozenset[Row], PhaseTree], root: RootView) -> bytes | None:
+    """The steps of a region whose cases were each closed by phases; None when a tree is missing or cut short."""
+    steps = bytearray()
+    if len(root.cases) != 1:
+        steps += bytes([CASES]) + varint(len(root.cases))
+    for number, case in enumerate(root.cases):
+        tree = trees.get(frozenset(root.rows[r] for r in case))
+        if tree is None or not tree.complete():
+            return None
+        steps += _tree_steps(tree, number, root)
+    return bytes(steps)
+
+
+def _tree_steps(tree: PhaseTree, case: int, root: RootView) -> bytes:
+    seconds = _second_halves(tree.codes)
+    leaf_numbers = np.cumsum([code == 0 for code in tree.codes]) - 1
+    steps, pending = bytearray(), [0]
+    while pending:
+        at = pending.pop()
+        code = tree.codes[at]
+        if code == 0:
+            steps += _leaf_steps(tree, tree.leaves[leaf_numbers[at]], case, root)
+            continue
+        entry = tree.places[code // 2 - 1]
+        inactive, active = (seconds[at], at + 1) if code % 2 else (at + 1, seconds[at])
+        variable = root.variables.get(entry)
+        if variable is None:  # the kernel knows its phase; the other half is empty
+            pending.append(active if root.is_active(entry) else inactive)
+        else:
+            steps += bytes([PHASES]) + varint(variable)
+            pending += [active, inactive]
+    return bytes(steps)
+
+
+def _second_halves(codes: Sequence[int]) -> list[int]:
+    """By node the place of its second half."""
+    seconds, ends = [0] * len(codes), list[int]()  # ends: behind the subtrees to the right, nearest last
+    for at in range(len(codes) - 1, -1, -1):
+        if codes[at] == 0:
+            ends.append(at + 1)
+        else:
+            seconds[at] = ends.pop()
+    return seconds
+
+
+def _leaf_steps(tree: PhaseTree, leaf: Leaf, case: int, root: RootView) -> bytes:
+    scale_of = {row: root.scales[root.blocks + r] for r, row in enumerate(root.rows)}
+    weight_of = {row: math.ldexp(w, scale_of[row]) for row, w in zip(tree.rows, leaf.weights, strict=True)}
+    largest = max(weight_of.values())
+    factor = LARGEST_WEIGHT / largest if largest > 0.0 else 0.0
+    slopes, betas = {}, {}
+    for j in np.flatnonzero(leaf.slopes != NO_SLOPE).tolist():
+        variable = root.variables.get(tree.places[j])
+        if variable is not None:
+            slopes[variable] = int(leaf.slopes[j])
+    for j, beta in leaf.betas:
+        variable = root.variables.get(tree.places[j])
+        if variable is not None:
+            betas[variable] = min(round(math.ldexp(beta, root.scales[tree.places[j][0]]) * factor * ONE), 1 << 50)
+    gammas = bytes(round(weight_of[root.rows[r]] * factor) for r in root.cases[case])
+    return bytes([WEIGHTED, 1]) + varint(case) + gammas + _by_variable(slopes) + _by_variable(betas) + bytes([LEAF])
+
+
+def _by_variable(numbers: dict[int, int]) -> bytes:
+    out, before = bytearray(varint(len(numbers))), -1
+    for variable in sorted(numbers):
+        out += varint(variable - before - 1) + varint(numbers[variable])
+        before = variable
+    return bytes(out)
