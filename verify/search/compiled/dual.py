@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from verify.search.compiled.layout import META, SLOPE_UNITS
-from verify.search.compiled.system import ACTIVE, INACTIVE, INFLATE, ROUNDOFF, compiled
+from verify.search.compiled.system import ACTIVE, INACTIVE, INFLATE, ROUNDOFF, add_scaled, compiled, dot
 
 
 @compiled
@@ -24,10 +24,8 @@ def add_row(F, system, row, q, d, form, state):
     meta = system + META * row
     data, first, end = system + int(F[meta]), int(F[meta + 1]), int(F[meta + 2])
     size = abs(q)
-    for k in range(d):
-        F[form + k] += q * F[data + k]
-    for k in range(first, end):
-        F[form + d + k] += q * F[data + d + k - first]
+    add_scaled(F, form, data, q, d)
+    add_scaled(F, form + d + first, data + d, q, end - first)
     return (
         constant + q * F[meta + 3],
         error + size * F[meta + 4],
@@ -94,11 +92,7 @@ def primal_values(F, system, d, unstable, rows, x, z, at):
     for i in range(rows):
         meta = system + META * i
         data, first = system + int(F[meta]), int(F[meta + 1])
-        total = F[meta + 3]
-        for k in range(d):
-            total += F[data + k] * F[x + k]
-        for j in range(first, int(F[meta + 2])):
-            total += F[data + d + j - first] * F[relaxed + j]
+        total = F[meta + 3] + dot(F, data, x, d) + dot(F, data + d, relaxed + first, int(F[meta + 2]) - first)
         F[z + i] = total
         if i < unstable:
             place = relaxations + 4 * i

@@ -29,6 +29,7 @@ from verify.search.compiled.layout import (
     LOG,
     LOG_SIZE,
     LOG_USED,
+    META,
     NUMBERS,
     NUMBERS_SIZE,
     NUMBERS_USED,
@@ -42,10 +43,21 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, compiled, relax, tighten, value_at
+from verify.search.compiled.system import (
+    ACTIVE,
+    INACTIVE,
+    SHAKY,
+    compiled,
+    least,
+    least_slope,
+    relax,
+    tighten,
+    value_at,
+)
 
 STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
 REFINE_STEPS = 15
+SEARCH_STEPS = 4  # trials of a multiplier in one ReLU's half
 CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
 
@@ -117,10 +129,79 @@ def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
 
 
 @compiled
+def peak(F, form, row, constant, q, sign, box, d, size):
+    """The best (bound, multiplier) of a half with q · row in its form; sign · multiplier comes off q.
+
+    The bound is concave in the multiplier: its slope is looked at between 0 and SEARCH_STEPS doublings, then halvings.
+    """
+    best, multiplier = least(F, form, row, q, box, d) + q * constant, 0.0
+    if sign * (least_slope(F, form, row, q, box, d) + constant) >= 0.0:
+        return best, multiplier
+    low, high, trial = 0.0, -1.0, size
+    for _ in range(SEARCH_STEPS):
+        p = q - sign * trial
+        value = least(F, form, row, p, box, d) + p * constant
+        if value > best:
+            best, multiplier = value, trial
+        if sign * (least_slope(F, form, row, p, box, d) + constant) < 0.0:
+            low = trial
+        else:
+            high = trial
+        trial = 2.0 * trial if high < 0.0 else 0.5 * (low + high)
+    return best, multiplier
+
+
+@compiled
+def halves(F, system, d, j, base, at):
+    """(bound, multiplier) of each half of a ReLU whose row has no other ReLU in it, from bound and form of the whole.
+
+    Forms are moved so that the row is at rest: q counts from what the whole's relaxation takes of it.
+    """
+    form, relaxations, box, coefficients = at[0], at[1], at[2], at[7]
+    meta, place, t = system + META * j, relaxations + 4 * j, F[coefficients + j]
+    row, constant = system + int(F[meta]), F[meta + 3]
+    q, shift = (t * F[at[4] + j], 0.0) if t > 0.0 else (t * F[place + 2], t * F[place + 3])
+    rest = base - shift - least(F, form, row, 0.0, box, d)
+    active, up = peak(F, form, row, constant, t - q, 1.0, box, d, abs(t))
+    inactive, down = peak(F, form, row, constant, -q, -1.0, box, d, abs(t))
+    return rest + active, up, rest + inactive, down
+
+
+@compiled
+def full_halves(F, P, system, d, unstable, case, length, j, at):
+    """Bounds of the halves of any ReLU, one pass each."""
+    place = at[1] + 4 * j
+    F[place] = ACTIVE
+    active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    F[place] = INACTIVE
+    inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    F[place] = SHAKY
+    return active, inactive
+
+
+@compiled
+def promise(active, inactive):
+    """How good a split with such bounds is: what is beyond closing does not count, the worse half a little more."""
+    return min(active, 0.0) + min(inactive, 0.0) + 0.5 * min(active, inactive, 0.0)
+
+
+@compiled
 def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
-    """Among the CANDIDATES best-scored ReLUs the one whose halves have the best bounds, one pass each."""
-    relaxations, coefficients = at[1], at[7]
-    best, winner = -1e308, choice
+    """The ReLU whose halves have the best bounds at the present multipliers, what is beyond closing not counted.
+
+    Tried are those whose rows have no other ReLU in them, and the CANDIDATES best-scored others.
+    """
+    coefficients = at[7]
+    best, winner, beta, gamma = -1e308, choice, 0.0, 0.0
+    base = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    for j in range(unstable):
+        meta = system + META * j
+        if F[scores + j] > 0.0 and F[meta + 1] >= F[meta + 2]:
+            active, up, inactive, down = halves(F, system, d, j, base, at)
+            value = promise(active, inactive)
+            if value > best:
+                best, winner, beta, gamma = value, j, up, down
+            F[scores + j] = 0.0
     for k in range(unstable):
         F[scores + unstable + k] = F[coefficients + k]
     for _ in range(CANDIDATES):
@@ -131,26 +212,52 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
         if j < 0:
             break
         F[scores + j] = 0.0
-        place = relaxations + 4 * j
-        F[place] = ACTIVE
-        active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
-        F[place] = INACTIVE
-        inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
-        F[place] = SHAKY
-        value = active + inactive
+        active, inactive = full_halves(F, P, system, d, unstable, case, length, j, at)
+        value = promise(active, inactive)
         if value > best:
-            best, winner = value, j
+            best, winner, beta, gamma = value, j, 0.0, 0.0
     for k in range(unstable):
         F[coefficients + k] = F[scores + unstable + k]
-    return winner
+    return winner, beta, gamma
+
+
+@compiled
+def choose(F, P, system, d, unstable, count, case, length, x, z, scores, at):
+    """(the ReLU to split or -1, its coefficient's size, multipliers its active and inactive half start from).
+
+    Leaves the minimiser at x and the rows' true values there at z.
+    """
+    up, down = 0.0, 0.0
+    primal_values(F, system, d, unstable, unstable + count, x, z, at)
+    choice = shortlist(F, unstable, at[1], at[7], z, z + unstable + count, scores)
+    if choice >= 0:
+        choice, up, down = look_ahead(F, P, system, d, unstable, case, length, scores, choice, at)
+    scale = abs(F[at[7] + choice])
+    value_at(F, system, d, unstable + count, x, z)
+    return choice, scale, up, down
+
+
+@compiled
+def fork(F, P, frame, unstable, lows, choice, multipliers, share, depth, active_last):
+    """Save both halves of the node in scratch as frames `frame` and the next, which is explored first."""
+    highs, betas, splits = lows + unstable, lows + 3 * unstable, lows + 5 * unstable
+    low, high = F[lows + choice], F[highs + choice]
+    for half in range(2):
+        active = (half == 1) == active_last
+        F[lows + choice] = 0.0 if active else low
+        F[highs + choice] = high if active else 0.0
+        F[splits + choice] = 1.0 if active else -1.0
+        F[betas + choice] = multipliers[0] if active else multipliers[1]
+        save(F, P, frame + half, unstable, lows, 0.5 * share, depth)
 
 
 @compiled
 def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at):
-    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; true when all are done.
+    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; REFINE_NEXT is -1 after the last.
 
     Uses the case's first slot for the row at hand and its first weight for the sign.
     """
+    restore(F, P, 0, unstable, lows, relaxations)
     alphas, slot = at[4], P[CASE_ROWS]
     kept_row, kept_weight = P[slot], F[weights]
     last = min(unstable, P[REFINE_NEXT] + P[BOX_LIMIT])
@@ -169,8 +276,10 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
                 F[lows + unstable + i] = -bound
         relax(F, relaxations + 4 * i, F[lows + i], F[lows + unstable + i])
     P[slot], F[weights] = kept_row, kept_weight
-    P[REFINE_NEXT] = last
-    return last == unstable
+    for j in range(unstable):
+        F[alphas + j] = F[relaxations + 4 * j + 1]
+    save(F, P, 0, unstable, lows, 1.0, 0)
+    P[REFINE_NEXT] = -1 if last == unstable else last
 
 
 @compiled
@@ -178,9 +287,7 @@ def explore_phases(P, F):
     """Work on the stack until it is empty or something needs the caller; returns a status of `layout`."""
     d, count, unstable, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
     length, case, system = P[CASE_LENGTH], P[CASE_ROWS], P[P[INT_FRAMES] - 1]
-    box = P[SCRATCH]
-    x = box + 2 * d
-    lows = x + d
+    box, x, lows = P[SCRATCH], P[SCRATCH] + 2 * d, P[SCRATCH] + 3 * d
     highs, alphas, betas = lows + unstable, lows + 2 * unstable, lows + 3 * unstable
     scales, splits = lows + 4 * unstable, lows + 5 * unstable
     relaxations = lows + PER_RELU * unstable
@@ -193,13 +300,7 @@ def explore_phases(P, F):
     slopes = history + 2 * unstable + length
     at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
     if P[REFINE_NEXT] >= 0:
-        restore(F, P, 0, unstable, lows, relaxations)
-        finished = refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
-        for j in range(unstable):
-            F[alphas + j] = F[relaxations + 4 * j + 1]
-        save(F, P, 0, unstable, lows, 1.0, 0)
-        if finished:
-            P[REFINE_NEXT] = -1
+        refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
         return OUT_OF_BOXES
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
@@ -209,8 +310,7 @@ def explore_phases(P, F):
         P[BOXES_DONE] += 1
         frame = P[DEPTH] - 1
         P[DEPTH] = frame
-        share = F[P[FRAMES] + frame * P[FRAME_FLOATS]]
-        depth = P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
+        share, depth = F[P[FRAMES] + frame * P[FRAME_FLOATS]], P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
         restore(F, P, frame, unstable, lows, relaxations)
         if 0 < depth <= P[TIGHTEN_DEPTH]:
             empty = tighten(F, system, d, unstable, lows, highs, slopes, (form, relaxations, box, note), tiny) < 0
@@ -223,12 +323,7 @@ def explore_phases(P, F):
             log_leaf(F, P, unstable, length, at)
             F[P[CLOSED_SHARE]] += share
             continue
-        primal_values(F, system, d, unstable, unstable + count, x, z, at)
-        choice = shortlist(F, unstable, relaxations, coefficients, z, z + unstable + count, history)
-        if choice >= 0:
-            choice = look_ahead(F, P, system, d, unstable, case, length, history, choice, at)
-        scale = abs(F[coefficients + choice])
-        value_at(F, system, d, unstable + count, x, z)
+        choice, scale, up, down = choose(F, P, system, d, unstable, count, case, length, x, z, history, at)
         found = looks_solved(F, P, z, unstable)
         if found:
             for k in range(d):
@@ -246,16 +341,10 @@ def explore_phases(P, F):
         if frame + 2 > P[FRAME_LIMIT]:
             P[DEPTH] = frame + 1
             return FULL
-        low, high = F[lows + choice], F[highs + choice]
         active_last = F[z + choice] > 0.0
         log_split(P, choice, active_last)
-        F[scales + choice], F[betas + choice] = scale, 0.0
-        for half in range(2):
-            active = (half == 1) == active_last
-            F[lows + choice] = 0.0 if active else low
-            F[highs + choice] = high if active else 0.0
-            F[splits + choice] = 1.0 if active else -1.0
-            save(F, P, frame + half, unstable, lows, 0.5 * share, depth + 1)
+        F[scales + choice] = scale
+        fork(F, P, frame, unstable, lows, choice, (up, down), share, depth + 1, active_last)
         P[DEPTH] = frame + 2
         if found:
             return CANDIDATE

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 from verify.search.compiled.layout import META
 
@@ -27,6 +28,52 @@ INFLATE = 1.0 + 2.0**-20
 SHAKY, ACTIVE, INACTIVE = 0, 1, 2
 
 compiled: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True)
+
+
+@compiled
+def add_scaled(F, target, source, q, count):
+    """F[target + k] += q · F[source + k] for k < count.
+
+    Places are unsigned: Numba lets signed ones wrap around below zero, which keeps loops from vector instructions.
+    """
+    to, at = np.uint64(target), np.uint64(source)
+    for k in range(np.uint64(max(count, 0))):
+        F[to + k] += q * F[at + k]
+
+
+unordered: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True, fastmath={"reassoc", "contract"})
+
+
+@unordered
+def dot(F, left, right, count):
+    """Σ_k F[left + k] F[right + k], summed in any order: for what proves nothing."""
+    a, b = np.uint64(left), np.uint64(right)
+    total = 0.0
+    for k in range(np.uint64(max(count, 0))):
+        total += F[a + k] * F[b + k]
+    return total
+
+
+@unordered
+def least(F, form, row, q, box, d):
+    """The least value over the box of (form + q · row) over the inputs, summed in any order: proves nothing."""
+    a, b, low, high = np.uint64(form), np.uint64(row), np.uint64(box), np.uint64(box + d)
+    total = 0.0
+    for k in range(np.uint64(d)):
+        slope = F[a + k] + q * F[b + k]
+        total += slope * (F[low + k] if slope > 0.0 else F[high + k])
+    return total
+
+
+@unordered
+def least_slope(F, form, row, q, box, d):
+    """The value of row's inputs where (form + q · row) is least: how that least value grows with q."""
+    a, b, low, high = np.uint64(form), np.uint64(row), np.uint64(box), np.uint64(box + d)
+    total = 0.0
+    for k in range(np.uint64(d)):
+        slope = F[a + k] + q * F[b + k]
+        total += F[b + k] * (F[low + k] if slope > 0.0 else F[high + k])
+    return total
 
 
 @compiled
