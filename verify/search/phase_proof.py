@@ -7,6 +7,7 @@ The search bounds  Σ γ_r row_r - Σ ±β_j z_j  with slopes α_j.  In the kern
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,17 +21,18 @@ from verify.kernel.system import ONE
 from verify.kernel.walk import CASES, LEAF, PHASES, WEIGHTED
 from verify.search.exact_leaf import varint
 
-MOST_LEAVES = 50_000
+MOST_LEAVES = 400_000
 LARGEST_WEIGHT = 255
 NO_SLOPE = -1  # the kernel's default is meant, or no slope plays a part
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What closed a node: slopes per ReLU in units of 2^-8 (or NO_SLOPE), β by ReLU, weights of the case's rows."""
+    """What closed a node: slopes per ReLU in units of 2^-8 (or NO_SLOPE), β of split ReLUs, weights of the case's rows."""
 
     slopes: NDArray[np.int16]
-    betas: tuple[tuple[int, float], ...]
+    split: NDArray[np.int16]  # the ReLUs with β …
+    betas: Floats  # … and theirs
     weights: tuple[float, ...]
 
 
@@ -44,20 +46,21 @@ class PhaseTree:
 
     places: list[Entry]
     rows: tuple[Row, ...]
-    codes: list[int] = field(default_factory=list)
+    codes: array[int] = field(default_factory=lambda: array("i"))
     leaves: list[Leaf] = field(default_factory=list)
 
     def add(self, codes: NDArray[np.int64], numbers: Floats) -> None:
         """What a session wrote down: codes, and per leaf slopes, β and weights.  Too many leaves are not kept."""
         unstable, rows = len(self.places), len(self.rows)
-        for numbers_of_leaf in numbers.reshape(-1, 2 * unstable + rows):
-            if len(self.leaves) > MOST_LEAVES:
-                return
-            slopes, betas, weights = np.split(numbers_of_leaf, [unstable, 2 * unstable])
-            used = np.flatnonzero(betas).tolist()
-            pairs = tuple((j, float(betas[j])) for j in used)
-            self.leaves.append(Leaf(slopes.astype(np.int16), pairs, tuple(weights.tolist())))
-        self.codes += codes.tolist()
+        if len(self.leaves) > MOST_LEAVES:
+            return
+        table = numbers.reshape(-1, 2 * unstable + rows)
+        slopes = table[:, :unstable].astype(np.int16)
+        for k, row in enumerate(table):
+            used = np.flatnonzero(row[unstable : 2 * unstable])
+            betas = row[unstable + used]
+            self.leaves.append(Leaf(slopes[k], used.astype(np.int16), betas, tuple(row[2 * unstable :].tolist())))
+        self.codes.extend(codes.tolist())
 
     def complete(self) -> bool:
         return len(self.leaves) == self.codes.count(0) and len(self.codes) == 2 * len(self.leaves) - 1
@@ -130,7 +133,7 @@ def _leaf_steps(tree: PhaseTree, leaf: Leaf, case: int, root: RootView) -> bytes
         variable = root.variables.get(tree.places[j])
         if variable is not None:
             slopes[variable] = int(leaf.slopes[j])
-    for j, beta in leaf.betas:
+    for j, beta in zip(leaf.split.tolist(), leaf.betas.tolist(), strict=True):
         variable = root.variables.get(tree.places[j])
         if variable is not None:
             betas[variable] = min(round(math.ldexp(beta, root.scales[tree.places[j][0]]) * factor * ONE), 1 << 50)
