@@ -9,6 +9,7 @@ from operator import mul
 
 from verify.core.network import Block, Matrix, Network
 
+KEPT_NUMBERS = 1 << 17  # matrices with so many entries at most keep them as integers, some 36 bytes each
 Scaled = tuple[list[int], int]  # integers over one positive denominator
 
 
@@ -43,7 +44,8 @@ def pre_activation(block: Block, values: Sequence[Scaled]) -> Scaled:
     parts: list[Scaled] = [block.bias.integers()]
     for term in block.terms:
         source, source_denominator = values[term.source]
-        weights, weight_denominator = term.matrix.values.compute_integers()
+        numbers = term.matrix.values
+        weights, weight_denominator = numbers.integers() if len(numbers) <= KEPT_NUMBERS else numbers.compute_integers()
         parts.append((_product(term.matrix, weights, source), weight_denominator * source_denominator))
     denominator = math.lcm(*(d for _, d in parts))
     scaled = [[n * (denominator // d) for n in numerators] for numerators, d in parts]

@@ -47,7 +47,7 @@ FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
 REFINE_SHARE = 0.25  # of the time that is left, at most, for tightening a wide box before it is split
 REFINE_RELUS = 16  # tightened per call
-ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack
+ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack, more after every round
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
 
@@ -255,12 +255,8 @@ class Search:
     def drive(self, explore: Explore, session: Session, batch: Batch, share: float) -> bool:
         """Run one session to its end or to the end of the budget, with attacks in between."""
         clock = self.run.budget.clock
-        base, boxes, next_attack = (
-            self.frontier.settled,
-            1 if isinstance(session, PhaseSession) else FIRST_BOXES,
-            clock(),
-        )
-        next_attack += CHUNK_SECONDS
+        base, boxes = self.frontier.settled, 1 if isinstance(session, PhaseSession) else FIRST_BOXES
+        next_attack, pause = clock() + CHUNK_SECONDS, ATTACK_PAUSE
         while True:
             if isinstance(session, BoxSession):
                 session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
@@ -297,7 +293,7 @@ class Search:
                 start = clock()
                 if self.falsify(2):
                     return True
-                next_attack = clock() + ATTACK_PAUSE * (clock() - start)
+                next_attack, pause = clock() + pause * (clock() - start), pause + ATTACK_PAUSE
 
     def settle_leaf(
         self, explore: Explore, parent: Batch, box: tuple[Floats, Floats], share: float, *, judge: bool

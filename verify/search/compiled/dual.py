@@ -137,10 +137,10 @@ def ascend(F, P, system, d, unstable, upto, count, case, length, steps, x, z, hi
             t = F[coefficients + j]
             if F[relaxations + 4 * j] != ACTIVE and F[relaxations + 4 * j] != INACTIVE:
                 if t > 0.0:
-                    new = step(F, alphas + j, history + j, t * value, 0.4)
+                    new = step(F, alphas + j, history + j, t * value, 0.6)
                     F[alphas + j] = np.rint(min(max(new, 0.0), 1.0) * SLOPE_UNITS) / SLOPE_UNITS
             elif F[splits + j] != 0.0:
-                new = step(F, betas + j, history + unstable + j, -F[splits + j] * value, 0.4 * F[scales + j])
+                new = step(F, betas + j, history + unstable + j, -F[splits + j] * value, 0.6 * F[scales + j])
                 F[betas + j] = max(new, 0.0)
         if length > 1:
             total = 0.0
