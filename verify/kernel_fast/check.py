@@ -35,7 +35,7 @@ class StoppedError(Exception):
         return "checking it takes longer than is left"
 
 
-def never() -> bool:
+def never(_share: float = 0.0) -> bool:
     return False
 
 
@@ -75,6 +75,8 @@ class Fast:
     mode: Mode = "fast"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+        if self.stop():
+            raise StoppedError
         walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream))
         walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
         if walk.go() == at.OPEN_LEAF:

@@ -34,6 +34,7 @@ MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
 EXACT_UNSTABLE_SMALL, SMALL_WEIGHTS = 8, 2000  # … with so few if the network is small: exact programs are slow
 EXACT_LEAVES = 256
+FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
 
 
@@ -47,7 +48,7 @@ def certify(
     claim: Claim,
     *,
     plan: FloatPlan | None = None,
-    stop: Callable[[], bool] = never,
+    stop: Callable[..., bool] = never,
     plain: bool = True,
     mend: bool = True,
 ) -> bytes:
@@ -65,7 +66,9 @@ def certify(
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
     drafts, mending = Drafts(query.network), MendingDifferences(query.network, stop)
-    for region, sketch in zip(regions, sketches, strict=True):
+    for number, (region, sketch) in enumerate(zip(regions, sketches, strict=True)):
+        if stop(number / (2 * len(regions)) if number > FEW_REGIONS else 0.0):  # checking takes about as long again
+            raise StoppedError
         section = drafts.section(region, sketch.closed)
         rest = remaining(region, sketch.closed)
         try:

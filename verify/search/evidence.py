@@ -57,7 +57,7 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     work = weights * sum(sketch.size(k) for k in range(len(regions)))
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
-        stop = partial(_over, run, until)
+        stop = partial(_over, run, now, until)
         if weights * slope_passes(sketches) * SECONDS_PER_WORK > until - now:
             raise UncertifiedError("checking its slopes would take longer than is left")
         certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
@@ -82,5 +82,7 @@ def _checked(certifying: Callable[..., bytes], checking: Callable[[bytes], Check
         return payload, checking(payload)
 
 
-def _over(run: Run, until: float) -> bool:
-    return run.stop() or run.budget.clock() > until
+def _over(run: Run, begun: float, until: float, share: float = 0.0) -> bool:
+    """Whether time is out, or will be at this pace, a share of the work being done."""
+    now = run.budget.clock()
+    return run.stop() or now > until or (share > 0.0 and (now - begun) / share > until - begun)
