@@ -28,7 +28,7 @@ NO_SLOPE = -1  # the kernel's default is meant, or no slope plays a part
 
 @dataclass(frozen=True)
 class Leaf:
-    """What closed a node: slopes per ReLU in units of 2^-8 (or NO_SLOPE), β of split ReLUs, weights of the case's rows."""
+    """What closed a node: slopes per ReLU in units of 2^-8 (or NO_SLOPE), β of split ReLUs, weights of its rows."""
 
     slopes: NDArray[np.int16]
     split: NDArray[np.int16]  # the ReLUs with β …
