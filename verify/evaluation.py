@@ -13,7 +13,7 @@ from verify.core.property import Property
 from verify.core.query import Query, holds, margin, negate
 from verify.errors import ModelError, UsageError
 from verify.importer.model import Model
-from verify.witness import Confirmation, CopyReplay
+from verify.witness import Confirmation, CopyReplay, Trace
 
 _QUANTITY = re.compile(
     r"\s*(?P<sign>[-+]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:/(?P<below>[0-9]+)|(?:\.(?P<decimals>[0-9]*))?"
@@ -99,18 +99,20 @@ def _copies_at(
     query: Query, x: tuple[Fraction, ...], y: Sequence[Fraction], confirmation: Confirmation
 ) -> list[CopyAt]:
     result = []
+    trace = Trace(query, x)
     for position, copy in enumerate(query.copies):
         end = query.copies[position + 1].first_output if position + 1 < len(query.copies) else len(y)
         raw, fields = y[copy.first_output : end], query.outputs[copy.first_output : end]
         try:
-            replay = confirmation.replay_copy(copy, x)
+            replay = confirmation.replay_copy(copy, trace.feed(copy))
         except ModelError:
             replay = CopyReplay((), ())
+        trace.add(copy, replay, len(raw))
         result.append(
             CopyAt(
                 copy.label,
                 copy.model,
-                tuple(affine(x) for affine in copy.raw_inputs),
+                tuple(affine((*x, *y)) for affine in copy.raw_inputs),
                 replay.inputs,
                 tuple(raw),
                 replay.outputs,

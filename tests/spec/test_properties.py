@@ -256,13 +256,6 @@ def test_examples_lower(name: str) -> None:
     assert not any(p.warnings for p in properties)
 
 
-def test_closed_loop_parses() -> None:
-    path = EXAMPLES / "closed_loop.nnspec"
-    spec = parse(path.read_text(encoding="utf-8"), path.name)
-    with pytest.raises(SpecError, match="`system` is not supported yet"):
-        lower(spec, MODELS, {})
-
-
 def test_parse_tells_what_to_load() -> None:
     spec = parse((EXAMPLES / "robustness.nnspec").read_text(encoding="utf-8"), "r.nnspec")
     assert (spec.networks, spec.params, spec.properties) == ({"clf": None}, ("eps",), ("robust", "sweep"))

@@ -117,7 +117,7 @@ def _witness(witness: Witness, query: Query) -> Document:
         "networks": [
             {
                 "copy": copy.label,
-                "raw_input": [rational(affine(witness.x)) for affine in copy.raw_inputs],
+                "raw_input": [rational(affine((*witness.x, *witness.outputs))) for affine in copy.raw_inputs],
                 "replay_input": [finite(v) for v in replay.inputs[number]]
                 if replay is not None and number < len(replay.inputs)
                 else None,

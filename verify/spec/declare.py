@@ -16,9 +16,10 @@ from verify.spec.meaning import HANDLERS
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
+from verify.spec.systems import check_items, step, symbolic_state
 from verify.spec.terms import RawValue, Term, constant, reference
 from verify.spec.units import BROKEN, DIMENSIONLESS, Scale, Unit, resolve
-from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value, in_unit
+from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, SystemInfo, Value, in_unit
 
 MAX_ELEMENTS = 1_000_000  # of one field
 _VALUE = re.compile(
@@ -44,7 +45,7 @@ def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> 
             declared.defines[item.name.text] = item
     with mistakes.collecting():
         _check_params(spec, params)
-    for check in (_declare, _check_define):  # definitions may use names that are declared after them
+    for check in (_declare, _check_step, _check_define):  # definitions may use names that are declared after them
         for item in spec.items:
             if item not in repeated and not mistakes.keep(lambda: check(item, declared, params)):  # noqa: B023
                 _break(item, declared)
@@ -102,7 +103,7 @@ def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) ->
     elif isinstance(item, s.DatasetDecl):
         declared.datasets[item.name.text] = read_dataset(item, _network_of(item, declared))
     elif isinstance(item, s.SystemDecl):
-        raise error("E306", item.name.place, "`system` is not supported yet", "state the property without it")
+        declared.systems[item.name.text] = _system(item, declared)
 
 
 def _network_of(item: s.DatasetDecl, declared: Declarations) -> NetworkInfo:
@@ -351,6 +352,57 @@ def evaluate_raw(node: s.Expression, scope: Scope) -> Scalar:
         raise
 
 
+# --- closed loops ------------------------------------------------------------------------------------------
+
+
+def _system(item: s.SystemDecl, declared: Declarations) -> SystemInfo:
+    fields: dict[str, list[FieldInfo]] = {"state": [], "disturbance": []}
+    seen: dict[tuple[str, str], Place] = {}
+    mistakes = Mistakes()
+    for line in item.items:
+        names = line.names if isinstance(line, s.StateItem) else [line.name] if isinstance(line, s.Let) else []
+        for name in names:
+            with mistakes.collecting():
+                _check_new(name, "name", seen)
+                _check_hides_nothing(name, declared)
+                if isinstance(line, s.StateItem):
+                    fields[line.kind].append(_state_field(name, line, len(fields[line.kind]), declared))
+    for problem in check_items(item):
+        with mistakes.collecting():
+            raise problem
+    mistakes.raise_any()
+    states, disturbances = (Layout(tuple(fields[kind])) for kind in ("state", "disturbance"))
+    return SystemInfo(item.name.text, states, Layout(()), item.name.place, disturbances, item)
+
+
+def _check_hides_nothing(name: s.Identifier, declared: Declarations) -> None:
+    if name.text in declared.later:
+        also = [Mark(declared.later[name.text], "declared here")]
+        raise error("E311", name.place, f"`{name.text}` is already declared", "choose another name", also=also)
+
+
+def _state_field(name: s.Identifier, line: s.StateItem, start: int, declared: Declarations) -> FieldInfo:
+    scale = resolve(line.unit, declared.units)
+    low = high = None
+    if line.interval is not None:
+        low, high = interval(line.interval, scale, scope_of(declared))
+    elif line.kind == "disturbance":
+        raise error(
+            "E344",
+            name.place,
+            f"the disturbance `{name.text}` has no bounds",
+            f"write its range: disturbance {name.text}{f' {line.unit.text}' if line.unit else ''} in [LOW, HIGH]",
+        )
+    return FieldInfo(name.text, None, start, scale, low, high, Fraction(1), Fraction(0), False, name.place)
+
+
+def _check_step(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
+    """Compute one step from a symbolic state, so that a mistake shows even when the system is not used."""
+    del params
+    if isinstance(item, s.SystemDecl) and item.name.text in declared.systems:
+        step(symbolic_state(declared.systems[item.name.text], "q"), scope_of(declared))
+
+
 # --- definitions -------------------------------------------------------------------------------------------
 
 
@@ -365,6 +417,9 @@ def _check_define(item: s.Item, declared: Declarations, params: Mapping[str, str
         if parameter.text in names or parameter.text in declared.later or parameter.text in BUILT_IN:
             raise error("E311", parameter.place, f"`{parameter.text}` already has a meaning", "choose another name")
         network, is_input = network_domain(domain, scope)
+        if isinstance(network, SystemInfo):
+            names[parameter.text] = symbolic_state(network, parameter.text)
+            continue
         names[parameter.text] = Record(network, parameter.text if is_input else 0, parameter.text)
         if not is_input:
             names[parameter.text] = symbolic_output(network, scope, parameter.text)
