@@ -8,7 +8,7 @@ The copies' outputs, concatenated, are the outputs.  Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -57,11 +57,25 @@ class _Composition:
 
     def feed(self, rows: Sequence[Affine]) -> int:
         """The value whose elements are `rows`."""
+        same = self.find(rows)
+        if same is not None:
+            return same
+        terms = self.sources(rows)
+        sizes = {value: size for value, size, _ in self.values}
+        block = tuple(Term(value, Matrix.from_rows(sizes[value], parts)) for value, parts in terms.items())
+        return self.add(Block(block, Numbers.of([r.constant for r in rows]), bytes(len(rows))))
+
+    def find(self, rows: Sequence[Affine]) -> int | None:
+        """The value whose elements are `rows` already."""
         for value, size, start in self.values:
             if size == len(rows) and all(
                 not row.constant and row.coefficients == ((start + k, Fraction(1)),) for k, row in enumerate(rows)
             ):
                 return value
+        return None
+
+    def sources(self, rows: Sequence[Affine]) -> dict[int, list[dict[int, Fraction]]]:
+        """What `rows` take from every value: per row, the coefficients of its elements."""
         terms: dict[int, list[dict[int, Fraction]]] = {}  # one per value, also where it is published twice
         for value, size, start in self.values:
             parts = terms.get(value, [{} for _ in rows])
@@ -71,9 +85,32 @@ class _Composition:
                         part[i - start] = part.get(i - start, Fraction(0)) + c
             if any(parts):
                 terms[value] = parts
+        return terms
+
+    def moved(self, block: Block, value_of: Mapping[int, int]) -> Block:
+        return Block(tuple(Term(value_of[t.source], t.matrix) for t in block.terms), block.bias, block.relu)
+
+    def reads_outputs(self, rows: Sequence[Affine]) -> bool:
+        """Whether `rows` depend on what a use before gives."""
+        variables = sum(size for value, size, _ in self.values if value < self.inputs)
+        return any(r.coefficients and r.coefficients[-1][0] >= variables for r in rows)
+
+    def fused(self, block: Block, value_of: Mapping[int, int], fed: Mapping[int, Sequence[Affine]]) -> Block:
+        """The block with what is fed to it multiplied in: every W·v of a fed input v = A·u + b is W·A·u + W·b."""
+        terms = [Term(value_of[t.source], t.matrix) for t in block.terms if t.source not in fed]
+        bias = [block.bias[row] for row in range(block.size)]
+        rows: list[dict[int, Fraction]] = [{} for _ in bias]
+        for term in block.terms:
+            for row in range(block.size) if term.source in fed else ():
+                for column, weight in term.matrix.entries(row):
+                    affine = fed[term.source][column]
+                    bias[row] += weight * affine.constant
+                    for index, c in affine.coefficients:
+                        rows[row][index] = rows[row].get(index, Fraction(0)) + weight * c
         sizes = {value: size for value, size, _ in self.values}
-        block = tuple(Term(value, Matrix.from_rows(sizes[value], parts)) for value, parts in terms.items())
-        return self.add(Block(block, Numbers.of([r.constant for r in rows]), bytes(len(rows))))
+        sums = [Affine(tuple((i, c) for i, c in sorted(row.items()) if c)) for row in rows]
+        terms += [Term(v, Matrix.from_rows(sizes[v], parts)) for v, parts in self.sources(sums).items()]
+        return Block(tuple(terms), Numbers.of(bias), block.relu)
 
 
 def compose(variables: Sequence[VariablePort], uses: Sequence[Use]) -> Network:
@@ -85,13 +122,17 @@ def compose(variables: Sequence[VariablePort], uses: Sequence[Use]) -> Network:
     outputs: list[Port] = []
     for use in uses:
         value_of: dict[int, int] = {}
+        fed: dict[int, Sequence[Affine]] = {}  # inputs that are multiplied into the blocks that read them
         position = 0
         for number, port in enumerate(use.network.inputs):
-            value_of[number] = found.feed(use.raw_inputs[position : position + port.size])
+            rows = use.raw_inputs[position : position + port.size]
             position += port.size
+            if found.reads_outputs(rows) and port.value not in {p.value for p in use.network.outputs}:
+                fed[number] = rows
+            else:
+                value_of[number] = found.feed(rows)
         for number, block in enumerate(use.network.blocks, start=len(use.network.inputs)):
-            terms = tuple(Term(value_of[t.source], t.matrix) for t in block.terms)
-            value_of[number] = found.add(Block(terms, block.bias, block.relu))
+            value_of[number] = found.add(found.fused(block, value_of, fed) if fed else found.moved(block, value_of))
         own = [Port(f"{use.label}.{p.name}", p.shape, value_of[p.value], p.element_type) for p in use.network.outputs]
         for port in own:
             found.publish(port.value, port.size)
