@@ -12,9 +12,10 @@ from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.balls import Ball, ball_of
 from verify.spec.codes import error
-from verify.spec.declare import declare, interval, scope_of
+from verify.spec.declare import declare
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
+from verify.spec.ranges import interval, scope_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope
 from verify.spec.sweeps import sweep_values
 from verify.spec.systems import symbolic_state

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from verify.errors import Mark, Place, SpecError
+from verify.errors import Place, SpecError
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
 from verify.spec.datasets import read_dataset
+from verify.spec.declare_system import check_step, declare_system
 from verify.spec.meaning import HANDLERS
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
-from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
-from verify.spec.systems import check_items, step, symbolic_state
+from verify.spec.ranges import check_new, declared_number, interval, scope_of
+from verify.spec.scope import BUILT_IN, Declarations, Scope
+from verify.spec.systems import symbolic_state
 from verify.spec.terms import RawValue, Term, constant, reference
 from verify.spec.units import BROKEN, DIMENSIONLESS, Scale, Unit, resolve
 from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, SystemInfo, Value, in_unit
@@ -37,7 +39,7 @@ def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> 
         space = {s.UnitDecl: "unit", s.PropertyDecl: "property"}.get(type(item), "name")
         repeated.append(item)
         with mistakes.collecting():
-            _check_new(item.name, space, seen)
+            check_new(item.name, space, seen)
             repeated.pop()
         if space == "name":
             declared.later[item.name.text] = item.name.place
@@ -45,7 +47,7 @@ def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> 
             declared.defines[item.name.text] = item
     with mistakes.collecting():
         _check_params(spec, params)
-    for check in (_declare, _check_step, _check_define):  # definitions may use names that are declared after them
+    for check in (_declare, check_step, _check_define):  # definitions may use names that are declared after them
         for item in spec.items:
             if item not in repeated and not mistakes.keep(lambda: check(item, declared, params)):  # noqa: B023
                 _break(item, declared)
@@ -70,26 +72,6 @@ def _check_params(spec: s.SpecFile, params: Mapping[str, str]) -> None:
             raise error("E350", Place(spec.file), f"unknown param `{name}`", fix)
 
 
-def scope_of(declared: Declarations, names: Mapping[str, Value] | None = None) -> Scope:
-    """A fresh scope of the file's names, with work of its own."""
-    return Scope(declared, HANDLERS, Work(), names or {})
-
-
-def _check_new(name: s.Identifier, space: str, seen: dict[tuple[str, str], Place]) -> None:
-    if space == "name" and name.text in BUILT_IN:
-        raise error("E311", name.place, f"`{name.text}` is a built-in function", "choose another name")
-    before = seen.setdefault((space, name.text), name.place)
-    if before is not name.place:
-        raise error(
-            "E311",
-            name.place,
-            f"`{name.text}` is declared twice",
-            "choose another name",
-            label="declared again here",
-            also=[Mark(before, "first declared here")],
-        )
-
-
 def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
     if isinstance(item, s.UnitDecl):
         declared.units[item.name.text] = _unit(item, declared)
@@ -103,7 +85,7 @@ def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) ->
     elif isinstance(item, s.DatasetDecl):
         declared.datasets[item.name.text] = read_dataset(item, _network_of(item, declared))
     elif isinstance(item, s.SystemDecl):
-        declared.systems[item.name.text] = _system(item, declared)
+        declared.systems[item.name.text] = declare_system(item, declared)
 
 
 def _network_of(item: s.DatasetDecl, declared: Declarations) -> NetworkInfo:
@@ -204,39 +186,6 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
     return number * factor / scale.factor
 
 
-def declared_number(node: s.Expression, scale: Scale, scope: Scope, what: str) -> Fraction:
-    """A constant as a number in a declared unit: bare, or with a unit of the same dimension."""
-    value = scope.constant(node, what)
-    if value.unit is None or not value.unit.powers:
-        return value.term.constant
-    if scale.text is not None and value.unit != scale.unit:
-        raise error(
-            "E316",
-            node.place,
-            f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}",
-            "give it in that unit",
-        )
-    return value.term.constant / scale.factor
-
-
-def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fraction]:
-    """The two ends of `in [low, high]`, as numbers in the declared unit.  Raises E342 when empty."""
-    low = declared_number(node.low, scale, scope, "the lower end")
-    high = declared_number(node.high, scale, scope, "the upper end")
-    for end in (node.low, node.high):
-        value = scope.constant(end, "the end of a range")
-        if value.unit is not None and value.unit.powers and value.unit != scale.unit:
-            raise error(
-                "E316",
-                end.place,
-                f"units clash: `{end.text}` is{in_unit(value.unit)}, the quantity is{in_unit(scale.unit)}",
-                "give the ends of the range in the unit of the quantity",
-            )
-    if low > high:
-        raise error("E342", node.place, f"the range {node.text} is empty", "write the lower end first")
-    return low, high
-
-
 # --- networks ----------------------------------------------------------------------------------------------
 
 
@@ -251,11 +200,11 @@ def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
                 hidden.append(line)
                 continue
             for written in line.names:
-                _check_new(written, line.direction, seen)
+                check_new(written, line.direction, seen)
                 fields[line.direction].append(_field(written, line, fields[line.direction], declared))
     for node in hidden:  # last, as they come after the outputs
         with mistakes.collecting():
-            _check_new(node.name, "output", seen)
+            check_new(node.name, "output", seen)
             fields["output"].append(_hidden(node, fields["output"]))
     mistakes.raise_any()
     name = item.name.text
@@ -350,57 +299,6 @@ def evaluate_raw(node: s.Expression, scope: Scope) -> Scalar:
                 "write raw = (value - MEAN) / RANGE",
             ) from None
         raise
-
-
-# --- closed loops ------------------------------------------------------------------------------------------
-
-
-def _system(item: s.SystemDecl, declared: Declarations) -> SystemInfo:
-    fields: dict[str, list[FieldInfo]] = {"state": [], "disturbance": []}
-    seen: dict[tuple[str, str], Place] = {}
-    mistakes = Mistakes()
-    for line in item.items:
-        names = line.names if isinstance(line, s.StateItem) else [line.name] if isinstance(line, s.Let) else []
-        for name in names:
-            with mistakes.collecting():
-                _check_new(name, "name", seen)
-                _check_hides_nothing(name, declared)
-                if isinstance(line, s.StateItem):
-                    fields[line.kind].append(_state_field(name, line, len(fields[line.kind]), declared))
-    for problem in check_items(item):
-        with mistakes.collecting():
-            raise problem
-    mistakes.raise_any()
-    states, disturbances = (Layout(tuple(fields[kind])) for kind in ("state", "disturbance"))
-    return SystemInfo(item.name.text, states, Layout(()), item.name.place, disturbances, item)
-
-
-def _check_hides_nothing(name: s.Identifier, declared: Declarations) -> None:
-    if name.text in declared.later:
-        also = [Mark(declared.later[name.text], "declared here")]
-        raise error("E311", name.place, f"`{name.text}` is already declared", "choose another name", also=also)
-
-
-def _state_field(name: s.Identifier, line: s.StateItem, start: int, declared: Declarations) -> FieldInfo:
-    scale = resolve(line.unit, declared.units)
-    low = high = None
-    if line.interval is not None:
-        low, high = interval(line.interval, scale, scope_of(declared))
-    elif line.kind == "disturbance":
-        raise error(
-            "E344",
-            name.place,
-            f"the disturbance `{name.text}` has no bounds",
-            f"write its range: disturbance {name.text}{f' {line.unit.text}' if line.unit else ''} in [LOW, HIGH]",
-        )
-    return FieldInfo(name.text, None, start, scale, low, high, Fraction(1), Fraction(0), False, name.place)
-
-
-def _check_step(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
-    """Compute one step from a symbolic state, so that a mistake shows even when the system is not used."""
-    del params
-    if isinstance(item, s.SystemDecl) and item.name.text in declared.systems:
-        step(symbolic_state(declared.systems[item.name.text], "q"), scope_of(declared))
 
 
 # --- definitions -------------------------------------------------------------------------------------------

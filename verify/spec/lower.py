@@ -22,6 +22,7 @@ from verify.core.query import (
     conjunction,
     identity_copy,
 )
+from verify.spec.applications import needed, with_constants
 from verify.spec.balls import centre_terms
 from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
@@ -29,7 +30,8 @@ from verify.spec.compose import Use, VariablePort, compose, maximum_network
 from verify.spec.expand import Expander, Quantity, bounded_sides
 from verify.spec.mistakes import Mistakes
 from verify.spec.syntax import Assume, SpecFile
-from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference, references
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference
+from verify.spec.trajectory import Trajectory
 from verify.spec.values import Application, FieldInfo, Layout, MaximumInfo, NetworkInfo, SystemInfo
 from verify.spec.warnings import normalisation_warnings
 
@@ -99,11 +101,11 @@ class _Lowering:
 
     @classmethod
     def of(cls, item: CheckedProperty, networks: Mapping[str, Network]) -> _Lowering:
-        item, every = _needed(item)
+        item, every = needed(item)
         constants: dict[Ref, Fraction] = {}
         known: list[Application] = list(item.applications)
         for k in every:
-            known[k] = _with_constants(known[k], constants)
+            known[k] = with_constants(known[k], constants)
             if _is_known(known[k]):
                 constants.update(_known_outputs(k, known[k], networks))
         item = replace(item, applications=tuple(known))
@@ -147,6 +149,7 @@ class _Lowering:
             notes=self.notes(),
             premises=self.premises(Expander(self.quantities(), item.origin, self.constants)),
             balls=self.balls(),
+            steps=self.trajectory().steps(item.states),
         )
 
     def premises(self, expander: Expander) -> tuple[Premise, ...]:
@@ -169,6 +172,10 @@ class _Lowering:
             "itself"
             for _, ball in self.item.balls
         )
+
+    def trajectory(self) -> Trajectory:
+        places = {name: index for index, name, _ in self.variables().values()}
+        return Trajectory(self.item.applications, self.used, self.fed, places, self.constants)
 
     def balls(self) -> tuple[Ball, ...]:
         """The exact l2 balls, over the query's variables."""
@@ -296,22 +303,6 @@ def _range_rows(index: int, field: FieldInfo) -> list[Formula]:
     return rows
 
 
-def _needed(item: CheckedProperty) -> tuple[CheckedProperty, list[int]]:
-    """The applications that the conditions depend on, ascending, and the property without unused disturbances."""
-    mentioned = references(item.assumption) | references(item.assertion)
-    needed: set[int] = set()
-    waiting = {r.application for r in mentioned if isinstance(r, OutputRef)}
-    while waiting:
-        number = waiting.pop()
-        needed.add(number)
-        fed = {ref for term in item.applications[number].arguments for ref in term.linear}
-        mentioned |= fed
-        waiting |= {r.application for r in fed if isinstance(r, OutputRef)} - needed
-    varying = {r.variable for r in mentioned if isinstance(r, InputRef)}
-    kept = tuple(v for v in item.variables if not v.is_disturbance or v.name in varying)
-    return replace(item, variables=kept), sorted(needed)
-
-
 def _direct(item: CheckedProperty, applications: list[Application]) -> NetworkInfo | None:
     """The model to search as it is: nothing varies but its inputs, and nothing else is computed."""
     if len(item.variables) != 1 or len(applications) > 1:
@@ -325,16 +316,6 @@ def _direct(item: CheckedProperty, applications: list[Application]) -> NetworkIn
 
 def _model(info: NetworkInfo, networks: Mapping[str, Network]) -> Network:
     return maximum_network(info.inputs.size) if isinstance(info, MaximumInfo) else networks[info.name]
-
-
-def _with_constants(application: Application, constants: Mapping[Ref, Fraction]) -> Application:
-    """The application with every known quantity that it is fed as a number."""
-    arguments = []
-    for term in application.arguments:
-        known = {ref: c for ref, c in term.linear.items() if ref in constants}
-        total = term.constant + sum((c * constants[ref] for ref, c in known.items()), Fraction(0))
-        arguments.append(Term({ref: c for ref, c in term.linear.items() if ref not in known}, total))
-    return replace(application, arguments=tuple(arguments))
 
 
 def _is_known(application: Application) -> bool:

@@ -7,8 +7,6 @@ within their declared ranges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from verify.errors import Mark
 from verify.spec import syntax as s
 from verify.spec.codes import error
@@ -99,10 +97,12 @@ def step(state: Record, scope: Scope) -> Record:
 
 
 def _successor(system: SystemInfo, state: Record, scope: Scope) -> Record:
+    disturbances: list[str] = []
     names: dict[str, Value] = {f.name: state.scalar(f.start, f) for f in system.inputs.fields}
     for field in system.disturbances.fields:
         name = f"{state.label}.{field.name}"
         scope.work.disturbances.append(Disturbance(name, field))
+        disturbances.append(name)
         names[field.name] = Scalar(reference(InputRef(name, 0), field.scale.factor), field.scale.unit)
     scope = scope.bind(names)
     for item in system.item.items:
@@ -113,7 +113,15 @@ def _successor(system: SystemInfo, state: Record, scope: Scope) -> Record:
     terms = scope.each([values[f.name] for f in fields], scope.scalar)
     carried = [_carried(f, values[f.name], v, scope) for f, v in zip(fields, terms, strict=True)]
     name = f"{state.start}[{state.step + 1}]"
-    successor = Record(system, name, name, terms=tuple(carried), step=state.step + 1, start=state.start)
+    successor = Record(
+        system,
+        name,
+        name,
+        terms=tuple(carried),
+        start=state.start,
+        step=state.step + 1,
+        disturbances=tuple(disturbances),
+    )
     scope.work.states.append(successor)
     return successor
 
@@ -132,39 +140,6 @@ def _carried(field: FieldInfo, node: s.Expression, value: Scalar, scope: Scope) 
             also=[Mark(field.place, "the state")],
         )
     return linear(value.term, value.unit, node, scope).times(1 / field.scale.factor)
-
-
-# --- declarations ------------------------------------------------------------------------------------------
-
-
-def check_items(item: s.SystemDecl) -> Iterator[Exception]:
-    """What is wrong with the names in a system block: every state has one `next`."""
-    states = {n.text: n for i in item.items if isinstance(i, s.StateItem) and i.kind == "state" for n in i.names}
-    if not states:
-        yield error(
-            "E370", item.name.place, f"system `{item.name.text}` has no state", "add `state NAME` and `next NAME = …`"
-        )
-    given: dict[str, s.NextItem] = {}
-    for line in item.items:
-        if not isinstance(line, s.NextItem):
-            continue
-        name = line.name.text
-        if name not in states:
-            fix = did_you_mean(name, states) or f"the states are {one_of(states)}"
-            yield error("E371", line.name.place, f"`{item.name.text}` has no state `{name}`", fix)
-        elif name in given:
-            yield error(
-                "E372",
-                line.name.place,
-                f"the next `{name}` is given twice",
-                "give one; use `let` for what comes in between",
-                also=[Mark(given[name].name.place, "first given here")],
-            )
-        given.setdefault(name, line)
-    for name, written in states.items():
-        if name not in given:
-            fix = f"add `next {name} = …`, or `next {name} = {name}` if it never changes"
-            yield error("E370", written.place, f"state `{name}` has no `next`", fix)
 
 
 def symbolic_state(system: SystemInfo, name: str) -> Record:

@@ -127,6 +127,7 @@ class Record:
     terms: tuple[Term, ...] | None = None  # of a state that a system computes, in declared units
     start: str = ""  # of a state: the variable that the run started from
     step: int = 0  # … and how many steps ago
+    disturbances: tuple[str, ...] = ()  # … and what came in on the last step, by name
 
     @property
     def is_input(self) -> bool:
