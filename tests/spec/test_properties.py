@@ -245,6 +245,7 @@ MODELS = {
 }  # fmt: skip
 CASES = {
     "acas": [1, 1, 1, 1], "cartpole": [1, 1], "monotone": [1], "fairness": [12], "distilled": [6, 2],
+    "closed_loop": [40, 2, 4, 2, 16],
 }  # fmt: skip
 
 

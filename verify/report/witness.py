@@ -45,13 +45,14 @@ def step_lines(steps: Sequence[Step], query: Query, witness: Witness) -> list[Li
     """Each step's disturbances, networks' outputs (exact, then ONNX Runtime's) and the state after it."""
     x, y, replay = witness.x, witness.outputs, physical_replay(witness.replay, query)
     shown = range(len(steps)) if len(steps) <= MOST_STEPS else [*range(FEW), *range(len(steps) - FEW, len(steps))]
+    auxiliary = {copy.first_output for copy in query.copies if copy.is_maximum}
     lines: list[Line] = []
     for before, number in zip([-1, *shown], shown, strict=False):
         if number != before + 1:
             lines.append(line(f"{INDENT}… ({len(steps)} steps in all)"))
         step = steps[number]
         cells = [equation(f.name, f.physical(x[k]), f.unit) for k, f in ((k, query.inputs[k]) for k in step.inputs)]
-        for k in step.outputs:
+        for k in (k for k in step.outputs if k not in auxiliary):
             field, again = query.outputs[k], replay[k]
             rerun = "" if again is None else f" (ONNX Runtime {float_text(again)})"
             cells.append(equation(field.name, field.physical(y[k]), field.unit) + rerun)

@@ -142,4 +142,4 @@ def _named_argument(field: FieldInfo, expression: s.Expression, scope: Scope) ->
             "give a quantity of that unit",
             also=[Mark(field.place, "the field")],
         )
-    return [linear(p, unit, expression, scope).times(1 / field.scale.factor) for p in parts]
+    return [linear(p, expression, scope).times(1 / field.scale.factor) for p in parts]

@@ -13,11 +13,11 @@ from verify.spec.compose import maximum_name
 from verify.spec.scope import Scope
 from verify.spec.syntax import Node
 from verify.spec.terms import Choice, Max, OutputRef, Term, reference, total
-from verify.spec.units import PLAIN, Scale, Unit
+from verify.spec.units import PLAIN
 from verify.spec.values import Application, FieldInfo, Layout, MaximumInfo
 
 
-def linear(term: Term, unit: Unit | None, node: Node, scope: Scope) -> Term:
+def linear(term: Term, node: Node, scope: Scope) -> Term:
     """The same quantity without `max` in it.  Raises E306 for `if`, which may jump."""
     parts = [(Fraction(1), Term(term.linear, term.constant))]
     for atom, factor in term.atoms.items():
@@ -28,29 +28,28 @@ def linear(term: Term, unit: Unit | None, node: Node, scope: Scope) -> Term:
                 "`if` cannot be carried into a network or a next step: its value may jump",
                 "write it with abs, min and max, for example min(max(u, -1), 1)",
             )
-        parts.append((factor, _maximum(atom, unit, node, scope)))
+        parts.append((factor, _maximum(atom, node, scope)))
     return total(parts)
 
 
-def _maximum(atom: Max, unit: Unit | None, node: Node, scope: Scope) -> Term:
-    options = tuple(linear(option, unit, node, scope) for option in atom.options)
+def _maximum(atom: Max, node: Node, scope: Scope) -> Term:
+    """In base units; which ones, the term does not know."""
+    options = tuple(linear(option, node, scope) for option in atom.options)
     size = len(options)
     key = (maximum_name(size), *(linear_key(t) for t in options))
     work = scope.work
     if key not in work.known:
-        info = MaximumInfo(
-            maximum_name(size), _layout(size, unit, node.place), _layout(1, unit, node.place), node.place
-        )
+        name = maximum_name(size)
+        info = MaximumInfo(name, _layout(size, node.place), _layout(1, node.place), node.place)
         work.known[key] = len(work.applications)
         work.applications.append(Application(info, options, f"max#{len(work.applications) + 1}"))
     return reference(OutputRef(work.known[key], 0))
 
 
-def _layout(size: int, unit: Unit | None, place: Place) -> Layout:
-    scale = PLAIN if unit is None or not unit.powers else Scale(unit, text=str(unit))
+def _layout(size: int, place: Place) -> Layout:
     one, zero = Fraction(1), Fraction(0)
     names = ["value"] if size == 1 else [f"option{k + 1}" for k in range(size)]
-    return Layout(tuple(FieldInfo(n, None, k, scale, None, None, one, zero, False, place) for k, n in enumerate(names)))
+    return Layout(tuple(FieldInfo(n, None, k, PLAIN, None, None, one, zero, False, place) for k, n in enumerate(names)))
 
 
 def linear_key(term: Term) -> object:

@@ -130,7 +130,8 @@ class _Lowering:
 
     def warnings(self, checked: CheckedSpec) -> list[str]:
         warnings = [*self.item.warnings, *normalisation_warnings(self.infos(checked))]
-        if not self.used and not self.constants:
+        about_states = any(isinstance(v.network, SystemInfo) for v in self.item.variables)  # as invariants' first steps
+        if not self.used and not self.constants and not about_states:
             warnings.append(f"property `{self.item.name}` is decided without any network: it mentions no output")
         return warnings
 

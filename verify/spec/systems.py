@@ -139,7 +139,7 @@ def _carried(field: FieldInfo, node: s.Expression, value: Scalar, scope: Scope) 
             else "give a quantity of that unit; is a time step missing?",
             also=[Mark(field.place, "the state")],
         )
-    return linear(value.term, value.unit, node, scope).times(1 / field.scale.factor)
+    return linear(value.term, node, scope).times(1 / field.scale.factor)
 
 
 def symbolic_state(system: SystemInfo, name: str) -> Record:
