@@ -271,7 +271,9 @@ def test_reference_snippets_are_valid() -> None:
     text = PAGE.read_text(encoding="utf-8")
     snippets = re.findall(r"```nnspec\n(.*?)```", text, re.DOTALL)
     assert snippets
-    nets = {"pi": random_network(4, 2), "camera": random_network(12, 3), "teacher": random_network(2, 3),
-            "student": random_network(2, 3, seed=1), "reward": random_network(3, 1), "ctl": random_network(2, 1)}  # fmt: skip
+    nets = {
+        "pi": random_network(4, 2), "camera": random_network(12, 3), "teacher": random_network(2, 3),
+        "student": random_network(2, 3, seed=1), "reward": random_network(3, 1), "ctl": random_network(2, 1),
+    }  # fmt: skip
     for snippet in snippets:
         assert lower(parse(snippet, "docs"), nets, {})
