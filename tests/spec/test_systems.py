@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -18,8 +19,9 @@ from verify import SpecError, api
 from verify.cli.main import main
 from verify.core import query_text
 from verify.core.evaluate import evaluate
+from verify.core.pairing import MAX_BLOCKS, find_pairing
 from verify.core.property import Property
-from verify.core.query import holds
+from verify.core.query import Affine, holds
 from verify.spec import lower, parse
 
 LOOP = """unit m  unit s
@@ -139,9 +141,35 @@ def test_three_steps_equal_the_loop_computed_by_hand(quantifier: str) -> None:
 
 def test_chained_copies_survive_their_text() -> None:
     query = lowered("forall q : cart.state", "assert run(cart, q, 3)[3].v <= 1[m/s]").query
-    assert query.is_chained
+    indices = {i for c in query.copies for a in c.raw_inputs for i, _ in a.coefficients}
+    assert max(indices) >= len(query.inputs)  # some copy is fed with another's output
     again = query_text.decode(query_text.encode(query), query.network)
     assert again.digest == query.digest and again.copies == query.copies
+
+
+def test_copies_cannot_be_fed_with_later_outputs() -> None:
+    query = lowered("forall q : cart.state", "assert run(cart, q, 3)[3].v <= 1[m/s]").query
+    first = query.copies[0]
+    with pytest.raises(ValueError, match="computed after it"):
+        wrong = Affine(((len(query.inputs) + first.first_output, Fraction(1)),))
+        replace(query, copies=(replace(first, raw_inputs=(wrong, *first.raw_inputs[1:])), *query.copies[1:]))
+
+
+def test_steps_of_a_long_run_are_not_compared_beyond_the_stack() -> None:
+    """Each step is computed alike, so that the recursion of pairing went down the whole run."""
+    block = (
+        LOOP.split("system")[0]
+        + """system c {
+      state p [m] in [-1, 1]
+      next p = max(-1[m], min(1[m], 1[s^2] * ctl(p = p, v = 0).u))
+    }
+    """
+    )
+    prop = lowered("forall q : c.state", "let r = run(c, q, 115)", "assert r[115].p <= r[114].p", block=block)
+    network = prop.query.network
+    last = [port.value for port in network.outputs if port.name.startswith("ctl")]
+    assert 500 < len(network.blocks) <= 2 * MAX_BLOCKS
+    assert find_pairing(network, last[-2], last[-1]) is None
 
 
 def test_units_of_states_are_converted() -> None:

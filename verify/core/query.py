@@ -227,11 +227,6 @@ class Query:
         """The greatest index that a copy is fed with; -1 for constants."""
         return max((a.coefficients[-1][0] for a in copy.raw_inputs if a.coefficients), default=-1)
 
-    @property
-    def is_chained(self) -> bool:
-        """Whether some copy is fed with what another gives."""
-        return any(self._reach(c) >= len(self.inputs) for c in self.copies)
-
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of everything the query says: quantifier, network (its digest), fields, formulas, copies.
