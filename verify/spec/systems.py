@@ -12,7 +12,7 @@ from verify.spec import syntax as s
 from verify.spec.codes import error
 from verify.spec.feeding import linear
 from verify.spec.names import did_you_mean, one_of
-from verify.spec.scope import Scope
+from verify.spec.scope import Scope, check_size
 from verify.spec.terms import InputRef, Term, reference
 from verify.spec.values import (
     Disturbance,
@@ -112,6 +112,7 @@ def _successor(system: SystemInfo, state: Record, scope: Scope) -> Record:
     fields = system.inputs.fields
     terms = scope.each([values[f.name] for f in fields], scope.scalar)
     carried = [_carried(f, values[f.name], v, scope) for f, v in zip(fields, terms, strict=True)]
+    scope.work.steps += sum(len(t.linear) for t in carried)  # so that runs whose terms grow too long end as an error
     name = f"{state.start}[{state.step + 1}]"
     successor = Record(
         system,
@@ -139,7 +140,10 @@ def _carried(field: FieldInfo, node: s.Expression, value: Scalar, scope: Scope) 
             else "give a quantity of that unit; is a time step missing?",
             also=[Mark(field.place, "the state")],
         )
-    return linear(value.term, node, scope).times(1 / field.scale.factor)
+    term = linear(value.term, node, scope).times(1 / field.scale.factor)
+    for coefficient in term.linear.values():
+        check_size(coefficient, node)
+    return term
 
 
 def symbolic_state(system: SystemInfo, name: str) -> Record:
