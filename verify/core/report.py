@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from verify.core.property import Step
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
 from verify.errors import DefectError, Place, VerifyError
@@ -44,6 +45,7 @@ class Result:
     evidence: Evidence | None = None
     witness: Witness | None = None
     query: Query | None = None
+    steps: tuple[Step, ...] = ()  # of closed loops, where there is a witness
     origin: Place | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

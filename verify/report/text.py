@@ -135,7 +135,7 @@ def _body(result: Result, invocation: Invocation) -> list[Line]:
             line("  ", ("hint: ", "dim"), "look for an `assume` that contradicts another one or an input's range")
         )
     if result.witness is not None and result.query is not None:
-        lines += witness_lines(result.witness, result.query, invocation=invocation)
+        lines += witness_lines(result.witness, result.query, result.steps, invocation=invocation)
     if result.certificate is not None:
         lines.append(line("  ", ("evidence: ", "dim"), result.certificate))
     return lines

@@ -226,6 +226,7 @@ def _result(
         evidence=decision.evidence,
         witness=witness,
         query=prop.query,
+        steps=prop.steps if witness is not None else (),
         notes=(*blank.notes, *decision.notes),
         statistics=decision.statistics,
         payload=decision.payload,
