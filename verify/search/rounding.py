@@ -1,0 +1,117 @@
+"""Into which parts a query is cut for float32 semantics: until rounding is small beside what a property has to spare.
+
+The choice proves nothing; the kernel's own bounds are asked for every part that is considered.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from verify.core.floats import FloatPlan, OutOfRangeError
+from verify.core.normal_form import Box, Region, normal_form
+from verify.kernel.float32 import Part, Rounded, halves
+
+SHARE = Fraction(1, 4)  # of a row's distance from holding, at the middle of a part: what its error may be
+MOST_PARTS = 2000
+MOST_EXCESS = 1e3  # near a counterexample no part is small enough: it must not get all the work
+MOST_VARIABLES = 16  # beyond, halving boxes gets nowhere
+
+
+@dataclass(eq=False)
+class Node:
+    """A part, or the two halves along `axis` it was cut into."""
+
+    part: Part
+    axis: int = -1
+    halves: list[Node] = field(default_factory=list)
+
+
+def choose_parts(rounded: Rounded, stop: Callable[[], bool]) -> bytes:
+    """The parts as the kernel's payload names them.  `stop` is asked between parts.  Raises RejectedError."""
+    query = rounded.query
+    regions = normal_form(query).regions
+    try:
+        plan = FloatPlan(query.network)
+    except OutOfRangeError:
+        return bytes(len(regions))
+    roots = [Node(rounded.part(region.box)) for region in regions]
+    waiting: list[tuple[float, int, Node, Region]] = []
+    count, order = len(roots), itertools.count()
+
+    def consider(node: Node, region: Region) -> None:
+        excess = excess_of(node.part, region, plan)
+        if excess > 1.0:
+            heapq.heappush(waiting, (-excess * volume(node.part.box, region.box), next(order), node, region))
+
+    for node, region in zip(roots, regions, strict=True):
+        if sum(map(Fraction.__lt__, region.box.lower, region.box.upper)) <= MOST_VARIABLES:
+            consider(node, region)
+    while waiting and count < MOST_PARTS and not stop():
+        _, _, node, region = heapq.heappop(waiting)
+        node.axis = axis_of(node.part, region)
+        node.halves = [Node(rounded.part(box)) for box in halves(node.part.box, node.axis)]
+        count += 1
+        for half in node.halves:
+            consider(half, region)
+    return b"".join(map(encoded, roots))
+
+
+def encoded(root: Node) -> bytes:
+    """Preorder, lower half first."""
+    result, stack = bytearray(), [root]
+    while stack:
+        node = stack.pop()
+        number = node.axis + 1
+        while number > 127:
+            result.append(number & 127 | 128)
+            number >>= 7
+        result.append(number)
+        stack += reversed(node.halves)
+    return bytes(result)
+
+
+def excess_of(part: Part, region: Region, plan: FloatPlan) -> float:
+    """How many times too large the errors are, in the worst case of the region; at most 1: small enough."""
+    middle = np.array([[float(a + b) / 2 for a, b in zip(part.box.lower, part.box.upper, strict=True)]])
+    outputs = plan.evaluate(middle)[0]
+    worst = 0.0
+    for case in region.cases:
+        least = np.inf
+        for row in case:
+            if row.outputs:
+                left = sum(float(c) * middle[0, i] for i, c in row.inputs)
+                left += sum(float(c) * outputs[i] for i, c in row.outputs)
+                spare = float(SHARE) * (left - float(row.bound))
+                least = min(least, float(part.error(row.outputs)) / spare if spare > 0 else np.inf)
+        worst = max(worst, least)
+    return min(worst, MOST_EXCESS)
+
+
+def volume(box: Box, whole: Box) -> float:
+    """The share of a box in the whole."""
+    share = 1.0
+    for a, b, low, high in zip(box.lower, box.upper, whole.lower, whole.upper, strict=True):
+        if low < high:
+            share *= float((b - a) / (high - low))
+    return share
+
+
+def axis_of(part: Part, region: Region) -> int:
+    """The variable along whose side the rows may change most."""
+    change = [0.0] * len(part.box.lower)
+    for outputs in {row.outputs for case in region.cases for row in case if row.outputs}:
+        for (copy, _), (spread, own) in zip(part.spreads, part.by_copy(outputs), strict=True):
+            for affine, slope in zip(copy.raw_inputs, spread.error(own)[1], strict=True):
+                for i, c in affine.coefficients:
+                    change[i] = max(change[i], abs(float(c)) * float(slope))
+    width = [float(b - a) for a, b in zip(part.box.lower, part.box.upper, strict=True)]
+    score = [c * w if w > 0 else -1.0 for c, w in zip(change, width, strict=True)]
+    return score.index(max(score))
+
+
