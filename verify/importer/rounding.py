@@ -21,6 +21,7 @@ import numpy as np
 from verify.core.evaluate import evaluate
 from verify.core.network import Network
 from verify.core.program import MOST_ROUNDINGS, Program
+from verify.core.query import Query
 from verify.errors import ModelError, Place
 from verify.importer.arithmetic import Array, Ints
 from verify.importer.assemble import Output, as_built
@@ -74,6 +75,11 @@ def float32_program(model: Model) -> Program:
     program = tracer.program(as_built(wiring.inputs, ends, tracer))
     _check_same(model, program.network)
     return program
+
+
+def float32_programs(query: Query, models: Mapping[str, Model]) -> dict[str, Program]:
+    """The programs of all models that a query is about, by name.  Raises ModelError E102, E123."""
+    return {name: float32_program(models[name]) for name in dict.fromkeys(copy.model for copy in query.copies)}
 
 
 def _own(model: Model) -> int:

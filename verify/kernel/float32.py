@@ -127,12 +127,20 @@ def _over_symbols(affine: Affine, box: Box, number: Mapping[int, int]) -> Affine
 
 
 @dataclass(frozen=True, eq=False)
+class Bound:
+    """The error of a row in a part; by copy, how much the row changes with each input at most (for the search)."""
+
+    error: Fraction
+    slopes: list[list[int]]
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """A box, how far its copies' float32 values spread, and the errors of rows found so far."""
 
     box: Box
     spreads: list[tuple[Copy, Spread]]
-    known: dict[Coefficients, Fraction]
+    known: dict[Coefficients, Bound]
 
     def relaxed(self, region: Region) -> Formula:
         """The points of the box where the region's rows hold, and a case's rows up to their errors."""
@@ -148,14 +156,13 @@ class Part:
     def error(self, outputs: Coefficients) -> Fraction:
         """E >= |Σ outputs · (float32 outputs - exact outputs)|."""
         if outputs not in self.known:
-            units = sum(spread.error(own)[0] for spread, own in self.by_copy(outputs))
+            given, units, slopes = dict(outputs), 0, []
+            for copy, spread in self.spreads:
+                size = spread.rounding.network.output_size
+                own = [given.get(copy.first_output + i, Fraction(0)) for i in range(size)]
+                more, steep = spread.error(own)
+                units += more
+                slopes.append(steep)
             spare = max(0, units.bit_length() - DIGITS)
-            self.known[outputs] = Fraction(-(-units >> spare) << spare, ONE)
-        return self.known[outputs]
-
-    def by_copy(self, outputs: Coefficients) -> Iterator[tuple[Spread, list[Fraction]]]:
-        """The coefficients of each copy's outputs."""
-        given = dict(outputs)
-        for copy, spread in self.spreads:
-            size = spread.rounding.network.output_size
-            yield spread, [given.get(copy.first_output + i, Fraction(0)) for i in range(size)]
+            self.known[outputs] = Bound(Fraction(-(-units >> spare) << spare, ONE), slopes)
+        return self.known[outputs].error

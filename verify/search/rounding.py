@@ -14,11 +14,12 @@ from fractions import Fraction
 import numpy as np
 
 from verify.core.floats import FloatPlan, OutOfRangeError
-from verify.core.normal_form import Box, Region, normal_form
+from verify.core.normal_form import MAX_CASES, Box, Region, normal_form
+from verify.core.query import Row
 from verify.kernel.float32 import Part, Rounded, halves
 
-SHARE = Fraction(1, 4)  # of a row's distance from holding, at the middle of a part: what its error may be
-MOST_PARTS = 2000
+SHARE = 0.5  # of a row's distance from holding, at the middle of a part: what its error may be
+MOST_PARTS = 1000
 MOST_EXCESS = 1e3  # near a counterexample no part is small enough: it must not get all the work
 MOST_VARIABLES = 16  # beyond, halving boxes gets nowhere
 
@@ -52,9 +53,10 @@ def choose_parts(rounded: Rounded, stop: Callable[[], bool]) -> bytes:
     for node, region in zip(roots, regions, strict=True):
         if sum(map(Fraction.__lt__, region.box.lower, region.box.upper)) <= MOST_VARIABLES:
             consider(node, region)
-    while waiting and count < MOST_PARTS and not stop():
+    most = min(MOST_PARTS, MAX_CASES // max(1, max((len(r.cases) for r in regions), default=1)))
+    while waiting and count < most and not stop():
         _, _, node, region = heapq.heappop(waiting)
-        node.axis = axis_of(node.part, region)
+        node.axis = axis_of(node.part)
         node.halves = [Node(rounded.part(box)) for box in halves(node.part.box, node.axis)]
         count += 1
         for half in node.halves:
@@ -82,15 +84,20 @@ def excess_of(part: Part, region: Region, plan: FloatPlan) -> float:
     outputs = plan.evaluate(middle)[0]
     worst = 0.0
     for case in region.cases:
-        least = np.inf
+        spare: list[tuple[float, Row]] = []
         for row in case:
             if row.outputs:
                 left = sum(float(c) * middle[0, i] for i, c in row.inputs)
                 left += sum(float(c) * outputs[i] for i, c in row.outputs)
-                spare = float(SHARE) * (left - float(row.bound))
-                least = min(least, float(part.error(row.outputs)) / spare if spare > 0 else np.inf)
+                spare.append((SHARE * (left - float(row.bound)), row))
+        least = MOST_EXCESS
+        for most, row in sorted(spare, key=lambda pair: -pair[0]):
+            error = float(part.error(row.outputs))
+            least = min(least, error / most if most > 0 else MOST_EXCESS)
+            if least <= 1.0:
+                break  # one row that surely fails is enough
         worst = max(worst, least)
-    return min(worst, MOST_EXCESS)
+    return worst
 
 
 def volume(box: Box, whole: Box) -> float:
@@ -102,12 +109,12 @@ def volume(box: Box, whole: Box) -> float:
     return share
 
 
-def axis_of(part: Part, region: Region) -> int:
-    """The variable along whose side the rows may change most."""
+def axis_of(part: Part) -> int:
+    """The variable along whose side the rows that were looked at may change most."""
     change = [0.0] * len(part.box.lower)
-    for outputs in {row.outputs for case in region.cases for row in case if row.outputs}:
-        for (copy, _), (spread, own) in zip(part.spreads, part.by_copy(outputs), strict=True):
-            for affine, slope in zip(copy.raw_inputs, spread.error(own)[1], strict=True):
+    for bound in part.known.values():
+        for (copy, _), slopes in zip(part.spreads, bound.slopes, strict=True):
+            for affine, slope in zip(copy.raw_inputs, slopes, strict=True):
                 for i, c in affine.coefficients:
                     change[i] = max(change[i], abs(float(c)) * float(slope))
     width = [float(b - a) for a, b in zip(part.box.lower, part.box.upper, strict=True)]
