@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 from verify.core.normal_form import Box, Region, normal_form
 from verify.core.program import Program
@@ -92,6 +93,7 @@ class Rounded:
     def __init__(self, query: Query, programs: Mapping[str, Program]) -> None:
         self.query = query
         self.roundings: dict[str, Rounding] = {}
+        self._known: dict[Box, dict[Coefficients, Bound]] = {}
         position = 0
         for copy in query.copies:
             if copy.model not in programs:
@@ -106,14 +108,18 @@ class Rounded:
             raise RejectedError("float32: the copies have other outputs than the query")
 
     def part(self, box: Box) -> Part:
-        """What rounding may change where the variables are in the box.  Raises RejectedError beyond 2^100."""
+        """What rounding may change where the variables are in the box."""
+        return Part(self, box, self._known.setdefault(box, {}))
+
+    def spreads(self, box: Box) -> list[tuple[Copy, Spread]]:
+        """How far the float32 values of each copy spread.  Raises RejectedError where one may be beyond 2^100."""
         symbols = [i for i, (low, high) in enumerate(zip(box.lower, box.upper, strict=True)) if low < high]
         number = {i: k for k, i in enumerate(symbols)}
         spreads = []
         for copy in self.query.copies:
             inputs = [_over_symbols(affine, box, number) for affine in copy.raw_inputs]
             spreads.append((copy, Spread(self.roundings[copy.model], inputs, len(symbols))))
-        return Part(box, spreads, {})
+        return spreads
 
 
 def _over_symbols(affine: Affine, box: Box, number: Mapping[int, int]) -> Affine:
@@ -136,11 +142,15 @@ class Bound:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A box, how far its copies' float32 values spread, and the errors of rows found so far."""
+    """A box, and the errors of rows found so far."""
 
+    rounded: Rounded
     box: Box
-    spreads: list[tuple[Copy, Spread]]
     known: dict[Coefficients, Bound]
+
+    @cached_property
+    def spreads(self) -> list[tuple[Copy, Spread]]:
+        return self.rounded.spreads(self.box)
 
     def relaxed(self, region: Region) -> Formula:
         """The points of the box where the region's rows hold, and a case's rows up to their errors."""
@@ -154,7 +164,7 @@ class Part:
         return replace(row, bound=row.bound + self.error(row.outputs)) if row.outputs else row
 
     def error(self, outputs: Coefficients) -> Fraction:
-        """E >= |Σ outputs · (float32 outputs - exact outputs)|."""
+        """E >= |Σ outputs · (float32 outputs - exact outputs)|.  Raises RejectedError as `spreads`."""
         if outputs not in self.known:
             given, units, slopes = dict(outputs), 0, []
             for copy, spread in self.spreads:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import compress
 from operator import mul
 
 from verify.core.network import Block, Matrix
@@ -58,6 +59,26 @@ def product(lines: Lines, vector: Ints) -> list[int]:
     return [sum(map(mul, numbers, map(vector.__getitem__, places))) for places, numbers in lines]
 
 
+class Live:
+    """A matrix without the columns whose entries all meet zeros: ReLUs that are inactive in the box."""
+
+    def __init__(self, lines: Lines, absolute: Lines, live: Sequence[bool]) -> None:
+        self.live = None if all(live) else live
+        self.lines, self.absolute = lines, absolute
+        if self.live is not None and all(len(places) == len(live) for places, _ in lines):
+            own = list(range(sum(live)))
+            self.lines = [(own, list(compress(numbers, live))) for _, numbers in lines]
+            self.absolute = [(own, list(compress(numbers, live))) for _, numbers in absolute]
+        else:
+            self.live = None  # sparse: nothing to gain
+
+    def times(self, vector: Ints) -> list[int]:
+        return product(self.lines, vector if self.live is None else list(compress(vector, self.live)))
+
+    def absolute_times(self, vector: Ints) -> list[int]:
+        return product(self.absolute, vector if self.live is None else list(compress(vector, self.live)))
+
+
 @dataclass(eq=False)
 class Value:
     """What is known of one value of the program: |v - (centre + Σ slopes·s)| <= error for s in [-1, 1], low <= v <= high,
@@ -99,35 +120,37 @@ class Spread:
         self.rounding = rounding
         self.local: list[list[int]] = []
         self.phases: list[list[int]] = []
-        self.values: list[Value] = []
+        values: list[Value] = []
+        self._turned: dict[int, tuple[list[bool], list[Live]]] = {}
         position = 0
         for port in rounding.network.inputs:
-            self.values.append(_input(inputs[position : position + port.size], symbols))
+            values.append(_input(inputs[position : position + port.size], symbols))
             position += port.size
-        if any(max(-a, b) > LIMIT for v in self.values for a, b in zip(v.low, v.high, strict=True)):
+        if any(max(-a, b) > LIMIT for v in values for a, b in zip(v.low, v.high, strict=True)):
             raise RejectedError("float32: inputs may be beyond 2^100")
-        self.input_off = [off for value in self.values for off in value.off]
+        self.input_off = [off for value in values for off in value.off]
         for number in range(len(rounding.network.blocks)):
-            self.values.append(self._rectified(number, self._summed(number)))
+            values.append(self._rectified(number, self._summed(number, values)))
 
-    def _summed(self, number: int) -> Value:
+    def _summed(self, number: int, values: Sequence[Value]) -> Value:
         """z of a block; notes its rows' own roundings."""
         rounding = self.rounding
         block, weights = rounding.network.blocks[number], rounding.weights[number]
         down, up = rounding.biases[number]
-        sources = [self.values[term.source] for term in block.terms]
+        sources = [values[term.source] for term in block.terms]
         z = Value(list(down), list(up), [0] * block.size, list(down), None, [1] * block.size)
         magnitude = [0] * block.size
         if all(s.slopes is not None for s in sources):
             count = max((len(s.slopes) for s in sources if s.slopes is not None), default=0)
             z.slopes = [[0] * block.size for _ in range(count)]
         for w, v in zip(weights, sources, strict=True):
-            _add_interval(z, w, v)
-            _add_form(z, w, v)
             largest = [max(-a, b) + off for a, b, off in zip(v.low, v.high, v.off, strict=True)]
-            for i, m in enumerate(product(w.forward_absolute, largest)):
+            live = Live(w.forward, w.forward_absolute, [m > 0 for m in largest])
+            _add_interval(z, live, w.denominator, v)
+            _add_form(z, live, w.denominator, v)
+            for i, m in enumerate(live.absolute_times(largest)):
                 magnitude[i] -= -m // w.denominator
-            for i, m in enumerate(product(w.forward_absolute, v.off)):
+            for i, m in enumerate(live.absolute_times(v.off)):
                 z.off[i] -= -m // w.denominator
         shift = [max(-a, b) for a, b in zip(down, up, strict=True)]
         local = list(map(_local, rounding.program.products[number], magnitude, rounding.program.biases[number], shift))
@@ -186,14 +209,25 @@ class Spread:
                 elif phase == UNSTABLE:
                     low[i], high[i] = min(low[i], 0), max(high[i], 0)
             total += sum(map(mul, map(max, map(int.__neg__, low), high), self.local[number]))
-            for term, w in zip(rounding.network.blocks[number].terms, rounding.weights[number], strict=True):
-                _pull_back(w, low, high, bounds.setdefault(term.source, ([0] * w.columns, [0] * w.columns)))
+            weights, turned = rounding.weights[number], self._backward(number, [a < b or a != 0 for a, b in zip(*found, strict=True)])
+            for term, w, live in zip(rounding.network.blocks[number].terms, weights, turned, strict=True):
+                into = bounds.setdefault(term.source, ([0] * w.columns, [0] * w.columns))
+                _pull_back(live, w.denominator, low, high, into)
         slopes: list[int] = []
         for port in rounding.network.inputs:
             low, high = bounds.get(port.value, ([0] * port.size, [0] * port.size))
             slopes += map(max, map(int.__neg__, low), high)
         total += sum(map(mul, slopes, self.input_off))
         return -(-total >> P), slopes
+
+
+    def _backward(self, number: int, live: list[bool]) -> list[Live]:
+        """Wᵀ of a block's terms, without the rows that are not `live`; usually they are the same for all outputs."""
+        known = self._turned.get(number)
+        if known is None or known[0] != live:
+            weights = self.rounding.weights[number]
+            known = self._turned[number] = (live, [Live(w.backward, w.backward_absolute, live) for w in weights])
+        return known[1]
 
 
 def _local(products: int, magnitude: int, biases: int, shift: int) -> int:
@@ -225,27 +259,27 @@ def _floor(value: Fraction) -> int:
     return value.numerator * ONE // value.denominator
 
 
-def _add_interval(z: Value, w: Weights, v: Value) -> None:
+def _add_interval(z: Value, w: Live, denominator: int, v: Value) -> None:
     """z's interval += W [low, high]: middle and radius, both doubled."""
-    middle = product(w.forward, [a + b for a, b in zip(v.low, v.high, strict=True)])
-    radius = product(w.forward_absolute, [b - a for a, b in zip(v.low, v.high, strict=True)])
-    half = 2 * w.denominator
+    middle = w.times([a + b for a, b in zip(v.low, v.high, strict=True)])
+    radius = w.absolute_times([b - a for a, b in zip(v.low, v.high, strict=True)])
+    half = 2 * denominator
     for i, (m, r) in enumerate(zip(middle, radius, strict=True)):
         z.low[i] += (m - r) // half
         z.high[i] -= (-m - r) // half
 
 
-def _add_form(z: Value, w: Weights, v: Value) -> None:
+def _add_form(z: Value, w: Live, denominator: int, v: Value) -> None:
     """z's form += W · form: each number is rounded down by less than one unit and multiplies an s in [-1, 1]."""
     if z.slopes is None or v.slopes is None:
         return
-    for i, m in enumerate(product(w.forward, v.centre)):
-        z.centre[i] += m // w.denominator
+    for i, m in enumerate(w.times(v.centre)):
+        z.centre[i] += m // denominator
     for own, slopes in zip(z.slopes, v.slopes, strict=False):
-        for i, m in enumerate(product(w.forward, slopes)):
-            own[i] += m // w.denominator
-    for i, m in enumerate(product(w.forward_absolute, v.error)):
-        z.error[i] += 1 + len(v.slopes) - (-m // w.denominator)
+        for i, m in enumerate(w.times(slopes)):
+            own[i] += m // denominator
+    for i, m in enumerate(w.absolute_times(v.error)):
+        z.error[i] += 1 + len(v.slopes) - (-m // denominator)
 
 
 def _relax(z: Value, i: int) -> None:
@@ -269,11 +303,11 @@ def _relax(z: Value, i: int) -> None:
     z.error[i] = -(-(chord * z.error[i] + gap) >> CHORD_BITS) + 2 + len(z.slopes)
 
 
-def _pull_back(w: Weights, low: Ints, high: Ints, into: tuple[list[int], list[int]]) -> None:
+def _pull_back(w: Live, denominator: int, low: Ints, high: Ints, into: tuple[list[int], list[int]]) -> None:
     """into += Wᵀ [low, high], rounded outwards."""
-    middle = product(w.backward, [a + b for a, b in zip(low, high, strict=True)])
-    radius = product(w.backward_absolute, [b - a for a, b in zip(low, high, strict=True)])
-    half = 2 * w.denominator
+    middle = w.times([a + b for a, b in zip(low, high, strict=True)])
+    radius = w.absolute_times([b - a for a, b in zip(low, high, strict=True)])
+    half = 2 * denominator
     for k, (m, r) in enumerate(zip(middle, radius, strict=True)):
         into[0][k] += (m - r) // half
         into[1][k] -= (-m - r) // half

@@ -113,7 +113,7 @@ def axis_of(part: Part) -> int:
     """The variable along whose side the rows that were looked at may change most."""
     change = [0.0] * len(part.box.lower)
     for bound in part.known.values():
-        for (copy, _), slopes in zip(part.spreads, bound.slopes, strict=True):
+        for copy, slopes in zip(part.rounded.query.copies, bound.slopes, strict=True):
             for affine, slope in zip(copy.raw_inputs, slopes, strict=True):
                 for i, c in affine.coefficients:
                     change[i] = max(change[i], abs(float(c)) * float(slope))
