@@ -33,7 +33,7 @@ PLAIN = [node("Mul", "x one", "y")]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def make(nodes: Any, assertion: str, *, low: str = "0", high: str = "1", stored: Any = (), name: str = "p") -> Path:
+    def make(nodes: Any, assertion: str, *, low: str = "0", high: str = "1", stored: Any = ()) -> Path:
         save(build(nodes, {"x": [1, 1]}, ["y"], stored), tmp_path)
         path = tmp_path / "s.nnspec"
         path.write_text(HEADER.format(low=low, high=high, assertion=assertion))

@@ -2,9 +2,11 @@
 
     operators that move, choose or compare     exact in float32
     Add, Sub, Mul, Div, LeakyRelu, PRelu       one rounding
-    Gemm, MatMul, Conv, ConvTranspose          sums of products in any order: as many as there are terms, and one more for
-                                               a constant that is added behind (which runtimes make part of the sum)
-    Sum, Mean, ReduceSum, ReduceMean, AveragePool, GlobalAveragePool     likewise
+    Gemm, MatMul, ConvTranspose                sums of products in any order: as many as there are terms, and one for what
+                                               is added behind, which runtimes make a part of the sum
+    Conv                                       one more: runtimes multiply its weights by a constant that follows
+    Sum, ReduceSum                             likewise
+    Mean, ReduceMean, AveragePool, GlobalAveragePool     one more, for the division or the reciprocal
 
 Every other operator, and every use of these that is not plain, is refused: there is no rule for its rounding.
 """
@@ -41,10 +43,11 @@ EXACT = frozenset({
 # How many roundings a summand of a row passes through at most, from the number of the row's terms.
 ROUNDINGS: Mapping[str, Callable[[Ints], Ints]] = MappingProxyType({
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "LeakyRelu", "PRelu"), np.ones_like),
-    **dict.fromkeys(("Gemm", "MatMul", "Conv", "ConvTranspose", "Sum", "ReduceSum"), lambda terms: terms + 1),
-    **dict.fromkeys(("Mean", "ReduceMean", "AveragePool", "GlobalAveragePool"), lambda terms: terms + 2),
+    **dict.fromkeys(("Gemm", "MatMul", "ConvTranspose", "Sum", "ReduceSum"), lambda terms: terms + 1),
+    **dict.fromkeys(("Conv", "Mean", "ReduceMean", "AveragePool", "GlobalAveragePool"), lambda terms: terms + 2),
 })  # fmt: skip
 FLOAT = 1  # TensorProto.FLOAT
+JOINED = frozenset({"Add", "Sub"})  # runtimes make their operands part of the sum that the other operand is
 FIX = "express it with Gemm, MatMul, Conv, Add, Sub, Mul and Relu, or prove it over the reals (--semantics real)"
 
 
@@ -111,6 +114,7 @@ class Tracer(Builder):
     def __init__(self, input_sizes: Sequence[int]) -> None:
         super().__init__(input_sizes)
         self.rule: Callable[[Ints], Ints] | None = None
+        self.joined = False  # whether the running node is one of JOINED
         self.products: list[Ints] = []
         self.biases: list[Ints] = []
         self._of_element = np.zeros(self._next, dtype=np.int64)  # by id
@@ -118,7 +122,7 @@ class Tracer(Builder):
     def emit(
         self, counts: Ints, columns: Ints, values: Array, bias: Array, *, relu: bool = False, clean: bool = False
     ) -> Ints:
-        """As in Builder.  Raises UnsupportedError where terms of a row would be put together before they are rounded."""
+        """As in Builder.  Raises UnsupportedError where terms of a row would be put together unrounded."""
         if self.rule is not None and not clean:
             rows = np.repeat(np.arange(len(counts)), counts)
             kept = (columns != ZERO) & (values != 0)
@@ -139,8 +143,12 @@ class Tracer(Builder):
         else:
             products = np.asarray(self.rule(terms), dtype=np.int64)
             biases = products.copy()
-            single = np.flatnonzero(terms == 1)  # a constant that is added to a sum may become a part of it
-            biases[single] += self._of_element[block.columns[block.starts[:-1][single]]]
+            if self.joined:
+                rows = np.repeat(np.arange(block.size), terms)
+                behind = np.zeros(block.size, dtype=np.int64)
+                np.maximum.at(behind, rows, self._of_element[block.columns])
+                biases += behind
+                products = products + np.where(terms > 1, behind, 0)
             if int(biases.max(initial=0)) > MOST_ROUNDINGS:
                 raise UnsupportedError(f"a sum of {int(terms.max())} terms", FIX)
         self.products.append(products)
@@ -164,7 +172,7 @@ class _Tracing(Importing):
     def consider(self, node: Node, args: Sequence[Value | None]) -> None:
         tracer = self.build
         assert isinstance(tracer, Tracer)
-        tracer.rule = None
+        tracer.rule, tracer.joined = None, node.op in JOINED
         dynamic = any(isinstance(a, Tensor) for a in args)
         constants = [a for a in args if isinstance(a, np.ndarray) and a.dtype.kind in "fO"]
         if not dynamic and not constants:

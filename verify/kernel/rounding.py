@@ -81,8 +81,8 @@ class Live:
 
 @dataclass(eq=False)
 class Value:
-    """What is known of one value of the program: |v - (centre + Σ slopes·s)| <= error for s in [-1, 1], low <= v <= high,
-    and |float32 value - v| <= off.  Without slopes (many inputs) only the interval.
+    """What is known of one value of the program: low <= v <= high, |float32 value - v| <= off, and for s in [-1, 1]
+    |v - (centre + Σ slopes·s)| <= error, unless there are no slopes (many inputs).
     """
 
     low: list[int]
@@ -209,17 +209,17 @@ class Spread:
                 elif phase == UNSTABLE:
                     low[i], high[i] = min(low[i], 0), max(high[i], 0)
             total += sum(map(mul, map(max, map(int.__neg__, low), high), self.local[number]))
-            weights, turned = rounding.weights[number], self._backward(number, [a < b or a != 0 for a, b in zip(*found, strict=True)])
-            for term, w, live in zip(rounding.network.blocks[number].terms, weights, turned, strict=True):
+            live = [a < b or a != 0 for a, b in zip(low, high, strict=True)]
+            turned = zip(rounding.weights[number], self._backward(number, live), strict=True)
+            for term, (w, lines) in zip(rounding.network.blocks[number].terms, turned, strict=True):
                 into = bounds.setdefault(term.source, ([0] * w.columns, [0] * w.columns))
-                _pull_back(live, w.denominator, low, high, into)
+                _pull_back(lines, w.denominator, low, high, into)
         slopes: list[int] = []
         for port in rounding.network.inputs:
             low, high = bounds.get(port.value, ([0] * port.size, [0] * port.size))
             slopes += map(max, map(int.__neg__, low), high)
         total += sum(map(mul, slopes, self.input_off))
         return -(-total >> P), slopes
-
 
     def _backward(self, number: int, live: list[bool]) -> list[Live]:
         """Wᵀ of a block's terms, without the rows that are not `live`; usually they are the same for all outputs."""
@@ -231,7 +231,7 @@ class Spread:
 
 
 def _local(products: int, magnitude: int, biases: int, shift: int) -> int:
-    """γ_n · magnitude + γ_m · shift + underflow, rounded up: γ_n = n u / (1 - n u), and 2^-149 per summand is no unit."""
+    """γ_n · magnitude + γ_m · shift + underflow, rounded up.  γ_n = n u / (1 - n u); 2^-149 a summand is no unit."""
     if not products and not biases:
         return 0
     return 1 - (-products * magnitude // (PRECISION - products)) - (-biases * shift // (PRECISION - biases))
@@ -283,9 +283,9 @@ def _add_form(z: Value, w: Live, denominator: int, v: Value) -> None:
 
 
 def _relax(z: Value, i: int) -> None:
-    """z_i's form becomes one of relu(z_i), where z_i may be negative: relu(z) - λ z lies in [0, max(-λ low, (1 - λ) high)]
+    """z_i's form becomes one of relu(z_i), where z_i may be negative.
 
-    for every λ in [0, 1], since it is convex in z, and at least 0.
+    For every λ in [0, 1], relu(z) - λ z is convex in z and at least 0: it lies in [0, max(-λ low, (1 - λ) high)].
     """
     if z.slopes is None:
         return

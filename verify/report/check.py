@@ -12,9 +12,9 @@ from verify.report.document import Document, error_fields, tool
 from verify.report.terminal import Line, line, printable
 
 SCHEMA = "verify/check/1"
-FLOAT32_CHECKED = "how far float32 rounding can move the rows over outputs, from the model's operations, in exact integers"
+FLOAT32_CHECKED = "how far rounding can move each row over outputs, from the model's operations, in exact integers"
 FLOAT32_TRUSTED = (
-    "that the runtime computes the model's operations in IEEE float32, rounding to nearest with subnormal numbers, in any "
+    "that the runtime computes the model's operations in IEEE float32, to nearest, with subnormal numbers, in any "
     "order (not covered: Winograd and FFT convolutions, TF32 and other reduced precision, flush-to-zero, approximations)"
 )
 

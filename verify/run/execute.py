@@ -221,6 +221,4 @@ class _Reading:
 
 
 def _report(header: Header, results: Sequence[Result], limits: Limits) -> Report:
-    return Report(
-        header.file, header.sha256, header.networks, dict(header.params), tuple(results), limits.semantics
-    )
+    return Report(header.file, header.sha256, header.networks, dict(header.params), tuple(results), limits.semantics)

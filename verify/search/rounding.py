@@ -120,5 +120,3 @@ def axis_of(part: Part) -> int:
     width = [float(b - a) for a, b in zip(part.box.lower, part.box.upper, strict=True)]
     score = [c * w if w > 0 else -1.0 for c, w in zip(change, width, strict=True)]
     return score.index(max(score))
-
-
