@@ -2,8 +2,8 @@
 
     operators that move, choose or compare     exact in float32
     Add, Sub, Mul, Div, LeakyRelu, PRelu       one rounding
-    Gemm, MatMul, ConvTranspose                sums of products in any order: as many as there are terms, and one for what
-                                               is added behind, which runtimes make a part of the sum
+    Gemm, MatMul, ConvTranspose                sums of products in any order: as many as there are terms, and one for
+                                               what is added behind, which runtimes make a part of the sum
     Conv                                       one more: runtimes multiply its weights by a constant that follows
     Sum, ReduceSum                             likewise
     Mean, ReduceMean, AveragePool, GlobalAveragePool     one more, for the division or the reciprocal

@@ -14,8 +14,8 @@ from verify.report.terminal import Line, line, printable
 SCHEMA = "verify/check/1"
 FLOAT32_CHECKED = "how far rounding can move each row over outputs, from the model's operations, in exact integers"
 FLOAT32_TRUSTED = (
-    "that the runtime computes the model's operations in IEEE float32, to nearest, with subnormal numbers, in any "
-    "order (not covered: Winograd and FFT convolutions, TF32 and other reduced precision, flush-to-zero, approximations)"
+    "that the runtime computes the model's operations in IEEE float32, to nearest, with subnormal numbers, in "
+    "any order (not covered: Winograd and FFT convolutions, TF32, flush-to-zero, fused approximations)"
 )
 
 
