@@ -12,8 +12,8 @@ from verify.core.budget import Budget
 from verify.core.evaluate import evaluate
 from verify.core.query import Or, Row, holds
 from verify.search import tiers
-from verify.search.compiled.session import PhaseSession
 from verify.search.decide import decide
+from verify.search.sharing import SharedPhases
 
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
@@ -28,12 +28,12 @@ def test_no_case_is_dropped_when_time_runs_out(monkeypatch: pytest.MonkeyPatch) 
     assert holds(query.violation, x, evaluate(query.network, x))
     sessions = 0
 
-    class Slow(PhaseSession):
+    class Slow(SharedPhases):
         def run(self, boxes: int) -> int:
             nonlocal sessions
             sessions += 1
             return super().run(boxes)
 
-    monkeypatch.setattr(tiers, "PhaseSession", Slow)
+    monkeypatch.setattr(tiers, "SharedPhases", Slow)
     found = decide(query, Budget(50.0, lambda: 100.0 if sessions else 0.0))
     assert sessions == 1 and found.answer in ("unknown", "sat")

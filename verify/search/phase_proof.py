@@ -41,13 +41,31 @@ class PhaseTree:
     """One case's tree as the search went through it, nodes before their halves.
 
     `codes`: 0 is a leaf, 2 j + 2 a split of ReLU j, one more where its active half came first.
-    `places[j]` is ReLU j's (block, row); `rows` are the case's.
+    `places[j]` is ReLU j's (block, row); `rows` are the case's.  `given` are subtrees that others went through: the
+    last nodes of this tree, each before those given earlier.
     """
 
     places: list[Entry]
     rows: tuple[Row, ...]
     codes: array[int] = field(default_factory=lambda: array("i"))
     leaves: list[Leaf] = field(default_factory=list)
+    given: list[PhaseTree] = field(default_factory=list)
+
+    def give(self) -> PhaseTree:
+        """The tree of the last open node, which another will go through."""
+        self.given.append(PhaseTree(self.places, self.rows))
+        return self.given[-1]
+
+    def whole(self) -> PhaseTree:
+        """The same tree in one piece."""
+        if not self.given:
+            return self
+        whole = PhaseTree(self.places, self.rows, array("i", self.codes), list(self.leaves))
+        for part in reversed(self.given):
+            rest = part.whole()
+            whole.codes.extend(rest.codes)
+            whole.leaves.extend(rest.leaves)
+        return whole
 
     def add(self, codes: NDArray[np.int64], numbers: Floats) -> None:
         """What a session wrote down: codes, and per leaf slopes, β and weights.  Too many leaves are not kept."""
@@ -61,6 +79,9 @@ class PhaseTree:
             betas = row[unstable + used]
             self.leaves.append(Leaf(slopes[k], used.astype(np.int16), betas, tuple(row[2 * unstable :].tolist())))
         self.codes.extend(codes.tolist())
+
+    def nodes(self) -> int:
+        return len(self.codes) + sum(part.nodes() for part in self.given)
 
     def complete(self) -> bool:
         return len(self.leaves) == self.codes.count(0) and len(self.codes) == 2 * len(self.leaves) - 1
@@ -85,9 +106,10 @@ def phase_steps(trees: dict[frozenset[Row], PhaseTree], root: RootView) -> bytes
         steps += bytes([CASES]) + varint(len(root.cases))
     for number, case in enumerate(root.cases):
         tree = trees.get(frozenset(root.rows[r] for r in case))
-        if tree is None or not tree.complete():
+        whole = tree.whole() if tree else None
+        if whole is None or not whole.complete():
             return None
-        steps += _tree_steps(tree, number, root)
+        steps += _tree_steps(whole, number, root)
     return bytes(steps)
 
 

@@ -81,7 +81,7 @@ class Sketch:
 
     def size(self, number: int) -> int:
         """About how many bound passes the steps of a region ask for."""
-        nodes = sum(len(tree.codes) for tree in self.trees.get(number, {}).values())
+        nodes = sum(tree.nodes() for tree in self.trees.get(number, {}).values())
         return nodes + sum(map(len, self.steps.get(number, [DIRECT]))) // len(DIRECT)
 
     def of(self, number: int) -> RegionSketch:

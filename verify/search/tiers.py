@@ -31,10 +31,10 @@ from verify.search.branch import (
     wants_judge,
 )
 from verify.search.compiled import layout
-from verify.search.compiled.session import BoxSession, PhaseSession, Session, usable
-from verify.search.phase_proof import PhaseTree
+from verify.search.compiled.session import BoxSession, PhaseSession, usable
 from verify.search.problem import Problem, build_problem
 from verify.search.run import Run
+from verify.search.sharing import SharedPhases
 from verify.search.sketch import OPEN
 
 ATTACK_WORK = 4e8  # multiplications of the first attack round, about
@@ -70,7 +70,6 @@ class Search:
         self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
         self.sketch = run.sketch
-        self.tree: PhaseTree | None = None  # of the case being split by phases
 
     def decide(self) -> Decision:
         """Run the tiers one after the other until one of them decides."""
@@ -244,18 +243,18 @@ class Search:
                 self.unsettled = True  # this case and those after it
                 return False
             case = np.array(list(dict.fromkeys(case)))
-            session = PhaseSession(explore, system, (batch.lower[0], batch.upper[0]), case)
-            self.tree = self.sketch.tree(
+            tree = self.sketch.tree(
                 int(batch.region[0]), [tuple(p) for p in system.places.tolist()], tuple(rows[i] for i in case)
             )
+            session = SharedPhases(explore, system, (batch.lower[0], batch.upper[0]), case, tree)
             if self.drive(explore, session, batch, share):
                 return True
         return False
 
-    def drive(self, explore: Explore, session: Session, batch: Batch, share: float) -> bool:
+    def drive(self, explore: Explore, session: BoxSession | SharedPhases, batch: Batch, share: float) -> bool:
         """Run one session to its end or to the end of the budget, with attacks in between."""
         clock = self.run.budget.clock
-        base, boxes = self.frontier.settled, 1 if isinstance(session, PhaseSession) else FIRST_BOXES
+        base, boxes = self.frontier.settled, FIRST_BOXES if isinstance(session, BoxSession) else 1
         next_attack, pause = clock() + CHUNK_SECONDS, ATTACK_PAUSE
         while True:
             if isinstance(session, BoxSession):
@@ -264,20 +263,18 @@ class Search:
             status = session.run(boxes)
             if isinstance(session, BoxSession):
                 self.sketch.add(int(batch.region[0]), session.take_log())
-            elif isinstance(session, PhaseSession) and self.tree is not None:
-                self.tree.add(*session.take_tree())
             self.run.subproblems += session.visited - before
             self.frontier.settled = min(1.0, base + share * session.settled)
             self.run.report("splitting", self.frontier.settled, session.open)
+            if isinstance(session, SharedPhases):
+                self.phases_left_open |= session.left_open  # by rounding or a tie
             if status == layout.DONE:
                 return False
-            if status == layout.CANDIDATE and self.accept(
-                self.attack.candidates(session.candidate()[None], batch.region)
-            ):
-                return True
-            if status == layout.LEAF and isinstance(session, PhaseSession):
-                self.phases_left_open = True  # every phase is fixed, and rounding or a tie keeps the node open
-            elif isinstance(session, BoxSession) and status in (layout.LEAF, layout.FULL):
+            if status == layout.CANDIDATE:
+                points = session.candidates()
+                if self.accept(self.attack.candidates(points, np.repeat(batch.region, len(points)))):
+                    return True
+            if isinstance(session, BoxSession) and status in (layout.LEAF, layout.FULL):
                 low, high, part = session.leaf() if status == layout.LEAF else session.drop()
                 if self.settle_leaf(explore, batch, (low, high), share * part, judge=status == layout.LEAF):
                     return True

@@ -120,6 +120,10 @@ class BoxSession(Session):
         P[head + 4 : head + 4 + P[layout.CASES]] = 1
         P[layout.DEPTH] = 1
 
+    def candidates(self) -> Floats:
+        """The point found, as one row, after CANDIDATE."""
+        return self.candidate()[None]
+
     def judge_below(self, unstable: int) -> None:
         """Hand every open box with at most so many unstable ReLUs to the exact judge (-1: only near ties)."""
         self.integers[layout.JUDGE_BELOW] = unstable
@@ -226,6 +230,27 @@ class PhaseSession(Session):
         numbers = self.floats[P[layout.NUMBERS] : P[layout.NUMBERS] + P[layout.NUMBERS_USED]].copy()
         P[layout.LOG_USED] = P[layout.NUMBERS_USED] = 0
         return codes, numbers
+
+    def clear(self) -> None:
+        """Forget the root: the nodes of this stack will come from another's."""
+        self.integers[layout.DEPTH] = 0
+
+    @property
+    def lowest_share(self) -> float:
+        """Share of the lowest node of the stack; 0 when there are no two nodes on it."""
+        return float(self.floats[self.integers[layout.FRAMES]]) if self.open > 1 else 0.0
+
+    def take_lowest(self, other: PhaseSession) -> None:
+        """Take the lowest node off the stack of another session of the same system as the only one of this stack."""
+        assert not self.open and other.open
+        P, size = other.integers, int(other.integers[layout.FRAME_FLOATS])
+        left = other.open - 1
+        start, head = int(P[layout.FRAMES]), int(P[layout.INT_FRAMES])
+        self.floats[start : start + size] = other.floats[start : start + size]
+        self.integers[head] = P[head]
+        other.floats[start : start + left * size] = other.floats[start + size : start + (left + 1) * size].copy()
+        P[head : head + left] = P[head + 1 : head + 1 + left].copy()
+        P[layout.DEPTH], self.integers[layout.DEPTH] = left, 1
 
     def refine(self, relus: int) -> bool:
         """Tighten the next `relus` ReLUs over the whole box, slopes optimised for each; true while some are left."""
