@@ -18,7 +18,9 @@ from verify.search.decide import decide
 from verify.search.rounding import choose_parts
 
 FIRST_LOOK_S, FIRST_LOOK_SHARE = 1.0, 0.1  # for counterexamples of the exact network, before anything else
-PARTS_SHARE = 0.3  # of what is left of the budget, for choosing parts
+FIRST_SHARE, LEAST_SHARE = 0.5, 0.1  # see `choose_parts`; halved while the relaxed query has solutions
+PARTS_SHARE = 0.3  # of what is left of the budget, for choosing parts once
+ATTEMPTS_SHARE = 0.7  # of the budget, after which no attempt is begun
 REACHED = "rounding of float32 may reach a violation: the proof over the reals does not leave room for it"
 Report = Callable[[str, float, int], None]
 
@@ -40,22 +42,22 @@ def decide_float32(
     "rounding" where rounding is what may reach a violation.  The payload is for `check_float32`.
     Raises QueryError E401, E402.
     """
-    solved = _first_look(query, budget, seed, confirm, report)
-    if solved is not None:
-        return solved
-    try:
-        rounded = Rounded(query, programs)
-        parts, rest = _parts(rounded, budget, hint)
-        relaxed = relax(rounded, Stream(parts))
-    except RejectedError as problem:
-        return Decision("unknown", reason="rounding", settled=0.0, notes=(str(problem),))
 
     def both(x: Point) -> bool:
         return _solves(query, x) and confirm(x)
 
-    found = decide(relaxed, budget, seed=seed, confirm=both, report=report, certificate=certificate, hint=rest)
+    solved = _first_look(query, budget, seed, confirm, report)
+    if solved is not None:
+        return solved
+    try:
+        search = _Search(Rounded(query, programs), budget, hint)
+        found = search.attempt(both, seed=seed, report=report, certificate=certificate)
+        while found.answer == "sat" and found.x is not None and not both(found.x) and search.refine():
+            found = search.attempt(both, seed=seed, report=report, certificate=certificate)
+    except RejectedError as problem:
+        return Decision("unknown", reason="rounding", settled=0.0, notes=(str(problem),))
     if found.answer == "unsat":
-        payload = None if found.payload is None else parts + found.payload
+        payload = None if found.payload is None else search.parts + found.payload
         notes = ("nonvacuous: unknown (the assumption mentions outputs)",) if mentions_outputs(query.assumption) else ()
         return replace(found, payload=payload, notes=(*found.notes, *notes))
     if found.answer == "vacuous":  # of the query itself, in which the parts play no role
@@ -76,18 +78,59 @@ def _first_look(
     return found if found.answer == "sat" and found.x is not None and confirm(found.x) else None
 
 
-def _parts(rounded: Rounded, budget: Budget, hint: bytes | None) -> tuple[bytes, bytes | None]:
-    """The parts, those of an earlier proof if it has some that fit; and what follows them in it."""
-    if hint is not None:
-        stream = Stream(hint)
-        try:
-            relax(rounded, stream)
-        except RejectedError:
-            pass  # a hint that is of no use
-        else:
-            return hint[: stream.at], hint[stream.at :]
-    until = budget.clock() + PARTS_SHARE * budget.remaining()
-    return choose_parts(rounded, lambda: budget.exhausted() is not None or budget.clock() > until), None
+class _Search:
+    """Attempts with ever smaller parts."""
+
+    def __init__(self, rounded: Rounded, budget: Budget, hint: bytes | None) -> None:
+        self.rounded, self.budget, self.share = rounded, budget, FIRST_SHARE
+        self.began = budget.clock()
+        self.stopped = False
+        self.ends = self.began + ATTEMPTS_SHARE * budget.remaining()
+        self.parts, self.rest = self._known(hint)
+
+    def _known(self, hint: bytes | None) -> tuple[bytes, bytes | None]:
+        """The parts of an earlier proof, if they fit, and the proof that follows them; else parts of our own."""
+        if hint is not None:
+            stream = Stream(hint)
+            try:
+                relax(self.rounded, stream)
+            except RejectedError:
+                pass  # a hint that is of no use
+            else:
+                return hint[: stream.at], hint[stream.at :]
+        return self._choose(), None
+
+    def _choose(self) -> bytes:
+        until = self.budget.clock() + PARTS_SHARE * self.budget.remaining()
+        self.stopped = False
+
+        def stop() -> bool:
+            self.stopped = self.budget.exhausted() is not None or self.budget.clock() > until
+            return self.stopped
+
+        return choose_parts(self.rounded, self.share, stop)
+
+    def refine(self) -> bool:
+        """Take smaller parts, or those that there was no time for; False when there are none, or no time left."""
+        before = self.parts
+        while self.parts == before and self.share > LEAST_SHARE and self.budget.clock() < self.ends:
+            if not self.stopped:
+                self.share /= 2
+            self.parts, self.rest = self._choose(), None
+        return self.parts != before
+
+    def attempt(self, confirm: Callable[[Point], bool], *, seed: int, report: Report, certificate: bool) -> Decision:
+        relaxed = relax(self.rounded, Stream(self.parts))
+        return decide(
+            relaxed,
+            self.budget,
+            seed=seed,
+            confirm=confirm,
+            report=report,
+            certificate=certificate,
+            hint=self.rest,
+            since=self.began,
+        )
 
 
 def _without_proof(

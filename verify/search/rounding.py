@@ -18,8 +18,7 @@ from verify.core.normal_form import MAX_CASES, Box, Region, normal_form
 from verify.core.query import Row
 from verify.kernel.float32 import Part, Rounded, halves
 
-SHARE = 0.5  # of a row's distance from holding, at the middle of a part: what its error may be
-MOST_PARTS = 1000
+MOST_PARTS = 4000
 MOST_EXCESS = 1e3  # near a counterexample no part is small enough: it must not get all the work
 MOST_VARIABLES = 16  # beyond, halving boxes gets nowhere
 
@@ -33,8 +32,13 @@ class Node:
     halves: list[Node] = field(default_factory=list)
 
 
-def choose_parts(rounded: Rounded, stop: Callable[[], bool]) -> bytes:
-    """The parts as the kernel's payload names them.  `stop` is asked between parts.  Raises RejectedError."""
+def choose_parts(rounded: Rounded, share: float, stop: Callable[[], bool]) -> bytes:
+    """The parts as the kernel's payload names them.
+
+    `share`: of a row's distance from holding, at the middle of a part, what its error may be at most.  `stop` is asked
+    between parts.  The same call again goes on where the last one stopped: what was computed is kept in `rounded`.
+    Raises RejectedError.
+    """
     query = rounded.query
     regions = normal_form(query).regions
     try:
@@ -46,7 +50,7 @@ def choose_parts(rounded: Rounded, stop: Callable[[], bool]) -> bytes:
     count, order = len(roots), itertools.count()
 
     def consider(node: Node, region: Region) -> None:
-        excess = excess_of(node.part, region, plan)
+        excess = excess_of(node.part, region, plan, share)
         if excess > 1.0:
             heapq.heappush(waiting, (-excess * volume(node.part.box, region.box), next(order), node, region))
 
@@ -78,7 +82,7 @@ def encoded(root: Node) -> bytes:
     return bytes(result)
 
 
-def excess_of(part: Part, region: Region, plan: FloatPlan) -> float:
+def excess_of(part: Part, region: Region, plan: FloatPlan, share: float) -> float:
     """How many times too large the errors are, in the worst case of the region; at most 1: small enough."""
     middle = np.array([[float(a + b) / 2 for a, b in zip(part.box.lower, part.box.upper, strict=True)]])
     outputs = plan.evaluate(middle)[0]
@@ -89,7 +93,7 @@ def excess_of(part: Part, region: Region, plan: FloatPlan) -> float:
             if row.outputs:
                 left = sum(float(c) * middle[0, i] for i, c in row.inputs)
                 left += sum(float(c) * outputs[i] for i, c in row.outputs)
-                spare.append((SHARE * (left - float(row.bound)), row))
+                spare.append((share * (left - float(row.bound)), row))
         least = MOST_EXCESS
         for most, row in sorted(spare, key=lambda pair: -pair[0]):
             error = float(part.error(row.outputs))
