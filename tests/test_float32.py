@@ -19,6 +19,8 @@ from verify.cli.main import main
 from verify.core.certificate import FLOAT32, decode, encode
 from verify.core.verdict import Evidence, Verdict
 from verify.errors import RejectedError, UsageError
+from verify.independent import vcheck
+from verify.independent.command import NotAcceptedError
 from verify.recheck import Checker
 
 HEADER = """network n = onnx("m.onnx") {{ input x in [{low}, {high}]   output y }}
@@ -200,3 +202,8 @@ def test_ci_keeps_proofs_of_its_semantics(make: Make, tmp_path: Path) -> None:
     assert not any(case.problems for case in run("float32", update=True)) and names() == ["float32.vcert"]
     (case,) = run("float32", update=False)
     assert case.how == "checked" and not case.problems
+
+
+def test_the_one_file_checker_refuses_float32(proved: Path) -> None:
+    with pytest.raises(NotAcceptedError, match="real numbers only"):
+        vcheck.check(proved.read_bytes(), None)  # type: ignore[arg-type]
