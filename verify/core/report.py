@@ -55,6 +55,7 @@ class Result:
     leaves: tuple[tuple[str, int], ...] = ()  # of the payload, by the rule that closes them
     record: Record | None = None  # the evidence as a file would hold it, where it was asked for
     certificate: str | None = None  # the file that the evidence was written to
+    semantics: str = "real"  # or "float32": the arithmetic that PROVED and NO WITNESS speak of
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +99,7 @@ class Report:
     networks: Mapping[str, NetworkInfo]
     params: Mapping[str, str]
     results: tuple[Result, ...]
+    semantics: str = "real"  # that was asked for
 
     @property
     def exit_code(self) -> int:

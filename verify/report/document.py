@@ -39,7 +39,7 @@ def result_document(report: Report) -> Document:
     return {
         "schema": SCHEMA,
         "tool": tool(),
-        "semantics": "real",
+        "semantics": report.semantics,
         "params": dict(report.params),
         "networks": {
             name: {"file": info.file, "sha256": info.sha256, "digest": info.digest}
