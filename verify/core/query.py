@@ -223,6 +223,11 @@ class Query:
         if any(c.raw_inputs and self._reach(c) >= len(self.inputs) + c.first_output for c in self.copies):
             raise ValueError("a copy is fed with what is computed after it")
 
+    @property
+    def chained(self) -> bool:
+        """Whether some copy is fed with what others give, or is no model's."""
+        return any(copy.is_maximum or self._reach(copy) >= len(self.inputs) for copy in self.copies)
+
     def _reach(self, copy: Copy) -> int:
         """The greatest index that a copy is fed with; -1 for constants."""
         return max((a.coefficients[-1][0] for a in copy.raw_inputs if a.coefficients), default=-1)

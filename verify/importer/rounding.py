@@ -82,6 +82,9 @@ def float32_program(model: Model) -> Program:
 
 def float32_programs(query: Query, models: Mapping[str, Model]) -> dict[str, Program]:
     """The programs of all models that a query is about, by name.  Raises ModelError E102, E123."""
+    if query.chained:
+        message = "float32 semantics does not cover networks that are fed with what networks give"
+        raise ModelError("E123", message, fix="prove closed loops over the reals (--semantics real)")
     return {name: float32_program(models[name]) for name in dict.fromkeys(copy.model for copy in query.copies)}
 
 

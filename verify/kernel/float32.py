@@ -94,6 +94,8 @@ class Rounded:
         self.query = query
         self.roundings: dict[str, Rounding] = {}
         self._known: dict[Box, dict[Coefficients, Bound]] = {}
+        if query.chained:
+            raise RejectedError("float32: a copy is fed with what others give")
         position = 0
         for copy in query.copies:
             if copy.model not in programs:
