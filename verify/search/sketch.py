@@ -69,6 +69,10 @@ class Sketch:
         if self.numbers[k] in self.steps:
             self.steps[self.numbers[k]].append(steps)
 
+    def by_phases(self, k: int) -> None:
+        """What closes this region after all are its trees."""
+        del self.steps[self.numbers[k]]
+
     def close(self, k: int, case: int, patterns: list[Pattern]) -> None:
         """Slopes close this case of the region."""
         self.closed.setdefault(self.numbers[k], {})[case] = patterns

@@ -42,6 +42,8 @@ ATTACK_POINTS = (64, 1024)
 ATTACK_STEPS = 20
 ATTACK_EVERY = 32  # batches between attack rounds, doubling
 NARROW = 16  # with more inputs than this that vary, ReLU phases are split instead
+FEW_INPUTS = 8  # with more than this, phases are tried too, unless splitting of inputs seems to end soon:
+BOXES_TRIAL, BOXES_PROMISING = 2.0, 10.0  # seconds before that is asked, and what the whole may take then
 FEW_REGIONS = 8  # up to so many regions go to the compiled search without a bound pass of all of them together
 FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
@@ -203,30 +205,61 @@ class Search:
         if not self.narrow:
             settled = self.frontier.settled
             refinement = Refinement(self.run, explore, problem.plan, enclosure, system, rows)
-            solved = self.explore_wide(explore, refinement, batch, places)
-            if solved or self.unsettled or not self.phases_left_open:
+            self.explore_wide(explore, refinement, batch, places)
+            if self.found is not None or self.unsettled or not self.phases_left_open:
                 if nested:
                     self.sketch.add(int(batch.region[0]), OPEN)
-                return solved
+                return self.found is not None
             self.frontier.settled, system = settled, refinement.system  # inputs are split after all
         session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
-        if not nested:
-            self.sketch.begin(int(batch.region[0]))
-        return self.drive(explore, session, batch, float(batch.share[0]))
+        share = float(batch.share[0])
+        if nested:
+            return self.drive(explore, session, batch, share)
+        self.sketch.begin(int(batch.region[0]))
+        if self.narrow and np.count_nonzero(batch.upper > batch.lower) > FEW_INPUTS:
+            settled, began = self.frontier.settled, self.run.budget.clock()
+            if self.drive(explore, session, batch, share, began + BOXES_TRIAL):
+                return True
+            slow = session.settled < BOXES_TRIAL / BOXES_PROMISING
+            if session.open and slow and self.try_phases(explore, batch, rows, places, settled):
+                return self.found is not None
+        return bool(session.open) and not self.unsettled and self.drive(explore, session, batch, share)
 
-    def explore_wide(self, explore: Explore, refinement: Refinement, batch: Batch, places: Indices) -> bool:
-        """Search one box by ReLU phases, case by case, and refine its bounds while that takes long.
+    def try_phases(self, explore: Explore, batch: Batch, rows: Indices, places: Indices, settled: float) -> bool:
+        """Search by ReLU phases for a while what splitting of inputs does not seem to end soon; true when that is over.
 
+        `settled`: the share of the domain that was settled before this box.
+        """
+        plan, reached, clock = self.problem.plan, self.frontier.settled, self.run.budget.clock
+        enclosure = propagate(plan, (batch.lower, batch.upper), self.problem.row_block, batch.inherited, self.run.stop)
+        refinement = Refinement(self.run, explore, plan, enclosure, compress(plan, enclosure, rows), rows)
+        self.frontier.settled = settled
+        limit = clock() + REFINE_SHARE * self.run.budget.remaining()
+        over = self.explore_wide(explore, refinement, batch, places, limit)
+        if self.found is None and (self.phases_left_open or not over):
+            self.frontier.settled = reached
+            return False
+        self.sketch.by_phases(int(batch.region[0]))
+        return True
+
+    def explore_wide(
+        self, explore: Explore, refinement: Refinement, batch: Batch, places: Indices, limit: float = math.inf
+    ) -> bool:
+        """Search one box by ReLU phases, case by case, and refine its bounds while that takes long; true when over.
+
+        It is over with every case, or with a solution; not at the `limit` on the clock.
         self.phases_left_open says whether some node resisted.
         """
         self.phases_left_open = False
         clock, cases, began = self.run.budget.clock, list(places), self.run.budget.clock()
-        for last in refinement.rounds(lambda: clock() + REFINE_SHARE * self.run.budget.remaining()):
-            until = math.inf if last else clock() + max(FIRST_TRIAL, clock() - began)
+        for last in refinement.rounds(lambda: min(limit, clock() + REFINE_SHARE * self.run.budget.remaining())):
+            until = limit if last else min(limit, clock() + max(FIRST_TRIAL, clock() - began))
             cases = self.explore_phases(explore, refinement, batch, cases, len(places), until)
-            if self.found is not None or self.unsettled or not cases:
-                return self.found is not None
-        raise AssertionError("the last round ends only with the search")
+            if self.found is not None or not cases:
+                return True
+            if self.unsettled or clock() >= limit:
+                break
+        return False
 
     def explore_phases(
         self,
@@ -267,7 +300,10 @@ class Search:
     ) -> bool:
         """Run one session to its end, to the end of the budget or to `until`, with attacks in between."""
         clock = self.run.budget.clock
-        base, boxes = self.frontier.settled, FIRST_BOXES if isinstance(session, BoxSession) else 1
+        base, boxes = (
+            self.frontier.settled - share * session.settled,
+            FIRST_BOXES if isinstance(session, BoxSession) else 1,
+        )
         next_attack, pause = clock() + CHUNK_SECONDS, ATTACK_PAUSE
         while True:
             if isinstance(session, BoxSession):
