@@ -32,7 +32,6 @@ from __future__ import annotations
     CLOSED_SHARE,  # F offset
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
-    BY_PHASES,  # 1 = split ReLU phases instead of inputs
     TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
     REFINE_NEXT,  # by phases: the next ReLU of the root to refine, -1 when that is over
     BOX_LIMIT,  # boxes to visit before returning
@@ -44,7 +43,7 @@ from __future__ import annotations
     NUMBERS_SIZE,
     NUMBERS_USED,
     HEADER,  # length of this header
-) = range(38)
+) = range(37)
 
 META = 6  # numbers per row of a system before its coefficients
 

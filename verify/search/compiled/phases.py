@@ -7,6 +7,8 @@ costs most is split.
 
 from __future__ import annotations
 
+import numba
+
 from verify.search.compiled.dual import ascend, dual_bound, primal_values
 from verify.search.compiled.layout import (
     BOX_LIMIT,
@@ -349,3 +351,10 @@ def explore_phases(P, F):
         if found:
             return CANDIDATE
     return DONE if P[DEPTH] == 0 else OUT_OF_BOXES
+
+
+def entry(ints, floats):
+    """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
+    P = numba.carray(ints, (ints[0],))
+    F = numba.carray(floats, (ints[1],))
+    return explore_phases(P, F)

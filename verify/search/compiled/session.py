@@ -197,7 +197,7 @@ class PhaseSession(Session):
         P = np.zeros(log + layout.PHASE_LOG_WORDS, dtype=np.int64)
         F = np.zeros(numbers + room)
         self.integers, self.floats = P, F
-        P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH], P[layout.BY_PHASES] = len(P), len(F), 1
+        P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH] = len(P), len(F)
         P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, 1, len(case)
         P[layout.CASE_ROWS], P[layout.INT_FRAMES] = header, header + len(case) + 1
         P[layout.FRAME_INTS], P[layout.FRAME_FLOATS], P[layout.FRAME_LIMIT] = 1, frame_floats, frames

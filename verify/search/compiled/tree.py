@@ -17,7 +17,6 @@ from verify.search.compiled.layout import (
     ARENA_SIZE,
     BOX_LIMIT,
     BOXES_DONE,
-    BY_PHASES,
     CANDIDATE,
     CASE_LENGTH,
     CASE_ROWS,
@@ -51,7 +50,6 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.phases import explore_phases
 from verify.search.compiled.system import (
     ROUNDOFF,
     SHAKY,
@@ -389,4 +387,4 @@ def entry(ints, floats):
     """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
     P = numba.carray(ints, (ints[0],))
     F = numba.carray(floats, (ints[1],))
-    return explore_phases(P, F) if P[BY_PHASES] == 1 else explore(P, F)
+    return explore(P, F)
