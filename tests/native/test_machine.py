@@ -216,7 +216,7 @@ def test_killed_search_leaves_no_compiler_and_no_broken_cache(cache: Path, stock
     script = (
         "import time; from verify.native import machine as m; m.START_AFTER_S = 0\n"
         f"m.MAIN = {fake(stock, seconds=30)!r}\n"
-        "c = m.Compiler(\"boxes\"); c.ready(); print(m._makings[-1].process.pid, flush=True); time.sleep(30)"
+        'c = m.Compiler("boxes"); c.ready(); print(m._makings[-1].process.pid, flush=True); time.sleep(30)'
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as search:
         assert search.stdout is not None

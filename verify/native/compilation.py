@@ -27,7 +27,7 @@ def compile_object(entry: str) -> tuple[bytes, dict[str, Any]]:
     The externals are the functions that the code calls by name.  Afterwards no compiled function of this process may
     be called from Python: they have no wrappers.
     """
-    gc.disable()  # compilers keep almost everything they make; measured: a tenth of the time
+    gc.disable()  # a compiler keeps almost everything it makes
     os.environ[OPTIMISATION] = "0"
     from numba import njit
     from numba.core import types
@@ -40,9 +40,8 @@ def compile_object(entry: str) -> tuple[bytes, dict[str, Any]]:
     function.compile((numeric.int64[::1], others[::1]))
     os.environ[OPTIMISATION] = "3"
     signature = numeric.int64(numeric.CPointer(numeric.int64), numeric.CPointer(others))
-    outer: Any = njit(signature, error_model="numpy", nogil=True, no_cpython_wrapper=True)(
-        import_module(module).entry
-    )
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True}
+    outer: Any = njit(signature, **options)(import_module(module).entry)
     (overload,) = outer.overloads.values()
     text = overload.library.get_llvm_str()
     declared = re.findall(r"^declare [^@]*@\"?([\w.$]+)", text, re.MULTILINE)
@@ -59,7 +58,7 @@ def _forgo_wrappers() -> None:
         if name.startswith("verify."):
             for value in vars(module).values():
                 if isinstance(value, Dispatcher):
-                    value.targetoptions.update(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+                    value.targetoptions.update(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def _emit(text: str, target: tuple[str, str, str]) -> bytes:

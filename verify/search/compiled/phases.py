@@ -8,6 +8,7 @@ costs most is split.
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 from verify.search.compiled.dual import ascend, dual_bound, primal_values
 from verify.search.compiled.layout import (
@@ -57,8 +58,10 @@ from verify.search.compiled.system import (
     value_at,
 )
 
-STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
-REFINE_STEPS = 15
+# Numbers handed on are typed: Numba compiles a function anew for every literal it is called with.
+NONE, ONE, ROOT = np.int64(0), np.int64(1), np.int64(0)
+STEPS, FIRST_STEPS, LAST_STEPS = np.int64(6), np.int64(60), np.int64(400)
+REFINE_STEPS = np.int64(15)
 SEARCH_STEPS = 4  # trials of a multiplier in one ReLU's half
 CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
@@ -207,7 +210,7 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
     for k in range(unstable):
         F[scores + unstable + k] = F[coefficients + k]
     for _ in range(CANDIDATES):
-        j = -1
+        j = -ONE
         for k in range(unstable):
             if F[scores + k] > 0.0 and (j < 0 or F[scores + k] > F[scores + j]):
                 j = k
@@ -259,7 +262,7 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
 
     Uses the case's first slot for the row at hand and its first weight for the sign.
     """
-    restore(F, P, 0, unstable, lows, relaxations)
+    restore(F, P, ROOT, unstable, lows, relaxations)
     alphas, slot = at[4], P[CASE_ROWS]
     kept_row, kept_weight = P[slot], F[weights]
     last = min(unstable, P[REFINE_NEXT] + P[BOX_LIMIT])
@@ -271,7 +274,7 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
             F[weights] = 1.0 if side == 0 else -1.0
             for j in range(i):
                 F[alphas + j] = F[relaxations + 4 * j + 1]
-            bound = ascend(F, P, system, d, unstable, i, 0, slot, 1, REFINE_STEPS, x, z, history, scales, at)
+            bound = ascend(F, P, system, d, unstable, i, NONE, slot, ONE, REFINE_STEPS, x, z, history, scales, at)
             if side == 0 and bound > F[lows + i]:
                 F[lows + i] = bound
             if side == 1 and -bound < F[lows + unstable + i]:
@@ -280,7 +283,7 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
     P[slot], F[weights] = kept_row, kept_weight
     for j in range(unstable):
         F[alphas + j] = F[relaxations + 4 * j + 1]
-    save(F, P, 0, unstable, lows, 1.0, 0)
+    save(F, P, ROOT, unstable, lows, 1.0, NONE)
     P[REFINE_NEXT] = -1 if last == unstable else last
 
 
