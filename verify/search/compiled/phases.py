@@ -14,6 +14,7 @@ from verify.search.compiled.dual import ascend, dual_bound, primal_values
 from verify.search.compiled.layout import (
     BOX_LIMIT,
     BOXES_DONE,
+    BY_PHASES,
     CANDIDATE,
     CASE_LENGTH,
     CASE_ROWS,
@@ -33,6 +34,7 @@ from verify.search.compiled.layout import (
     LOG_SIZE,
     LOG_USED,
     META,
+    MISTAKEN,
     NUMBERS,
     NUMBERS_SIZE,
     NUMBERS_USED,
@@ -360,4 +362,4 @@ def entry(ints, floats):
     """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
     P = numba.carray(ints, (ints[0],))
     F = numba.carray(floats, (ints[1],))
-    return explore_phases(P, F)
+    return explore_phases(P, F) if P[BY_PHASES] == 1 else MISTAKEN

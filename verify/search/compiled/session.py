@@ -28,7 +28,10 @@ class Session:
     def run(self, boxes: int) -> int:
         """Visit at most `boxes` subproblems; returns a status of `layout`."""
         self.integers[layout.BOX_LIMIT] = boxes
-        return self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
+        status = self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
+        if status == layout.MISTAKEN:
+            raise AssertionError("a session was given another kind's compiled entry")
+        return status
 
     @property
     def settled(self) -> float:
@@ -197,7 +200,7 @@ class PhaseSession(Session):
         P = np.zeros(log + layout.PHASE_LOG_WORDS, dtype=np.int64)
         F = np.zeros(numbers + room)
         self.integers, self.floats = P, F
-        P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH] = len(P), len(F)
+        P[layout.INT_LENGTH], P[layout.FLOAT_LENGTH], P[layout.BY_PHASES] = len(P), len(F), 1
         P[layout.INPUTS], P[layout.ROWS], P[layout.CASES], P[layout.CASE_LENGTH] = d, count, 1, len(case)
         P[layout.CASE_ROWS], P[layout.INT_FRAMES] = header, header + len(case) + 1
         P[layout.FRAME_INTS], P[layout.FRAME_FLOATS], P[layout.FRAME_LIMIT] = 1, frame_floats, frames

@@ -18,6 +18,7 @@ from verify.search.compiled.layout import (
     ARENA_SIZE,
     BOX_LIMIT,
     BOXES_DONE,
+    BY_PHASES,
     CANDIDATE,
     CASE_LENGTH,
     CASE_ROWS,
@@ -41,6 +42,7 @@ from verify.search.compiled.layout import (
     LOG_USED,
     MASK,
     META,
+    MISTAKEN,
     NEEDED,
     OUT_OF_BOXES,
     POINT,
@@ -389,4 +391,4 @@ def entry(ints, floats):
     """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
     P = numba.carray(ints, (ints[0],))
     F = numba.carray(floats, (ints[1],))
-    return explore(P, F)
+    return explore(P, F) if P[BY_PHASES] == 0 else MISTAKEN
