@@ -8,11 +8,11 @@ from fractions import Fraction
 import pytest
 
 from tests.search.conftest import compiled, no_attack, splitting  # noqa: F401
-from tests.search.networks import budget, network, over_box
+from tests.search.networks import budget, compiled_entry, network, over_box
 from tests.search.test_phase_proof import wide_query
 from verify.core.query import Row
 from verify.native import machine
-from verify.search import evidence, sharing, tiers
+from verify.search import evidence, tiers
 from verify.search.decide import decide
 
 HAT = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
@@ -47,15 +47,12 @@ def test_without_the_other_way_of_splitting_nothing_is_claimed(monkeypatch: pyte
     assert asked == ["boxes"]
 
 
-@pytest.mark.usefixtures("splitting", "no_attack", "compiled")
+@pytest.mark.usefixtures("splitting", "no_attack")
 @pytest.mark.parametrize("narrow", [16, -1])
 def test_another_kinds_entry_touches_nothing(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either entry would read the other's arrays out of bounds."""
+    swapped = {"boxes": compiled_entry("phases"), "phases": compiled_entry("boxes"), "kernel": compiled_entry("kernel")}
+    monkeypatch.setattr(machine, "cached", swapped.__getitem__)
     monkeypatch.setattr(tiers, "NARROW", narrow)
-    name = "SharedPhases" if narrow < 0 else "BoxSession"
-    session, entry = (sharing.SharedPhases, "boxes") if narrow < 0 else (tiers.BoxSession, "phases")
-    other = machine.cached(entry)
-    monkeypatch.setattr(tiers, name, lambda _, *rest: session(other, *rest))  # type: ignore[arg-type]
-    monkeypatch.setattr(tiers.Search, "refine", lambda _, __, system, *___: system)
     with pytest.raises(AssertionError, match="another kind"):
         decide(wide_query(random.Random(0), 1), budget(5))
