@@ -23,6 +23,14 @@ property p "title" {
   assert far <= 3[m] and n(s).a <= s.px[0, 1]
   assert n(x = s.x, px = s.px).b <= 1
 }
+system loop {
+  state x, y [m] in [0, 1]
+  disturbance d in [-1, 1]
+  let half = y / 2
+  next x = half + 1[m] * d
+  next y = x
+}
+property r { forall z : loop.state  assert loop.next(z).y <= run(loop, z, 3)[2].x + z.y }
 property q { forall s : k.input  assert near(s) and k(s).a <= s.x / 1[m] }
 """
 
@@ -52,6 +60,11 @@ def at(marked: str) -> tuple[int, int]:
         ("k(u).¦a", "k: output a", 10),
         ("assert ¦near(s)", "define near(u: k.input) = u.x <= reach and k(u).a <= 1", 11),
         ("and ¦k(s)", 'network k = onnx("k.onnx")', 10),
+        ("+ z.¦y }", "loop: state y [m] in [0, 1]", 19),
+        ("next x = ¦half", "let half = y / 2", 21),
+        ("1[m] * ¦d", "loop: disturbance d in [-1, 1]", 20),
+        ("run(¦loop, z", "system loop", 18),
+        ("next(¦z).y", "forall z : loop.state", 25),
         ("input ¦x [m] in [-1", "n: input x [m] in [-1, 1] raw = value / 2", 6),
     ],
 )

@@ -95,6 +95,7 @@ def prove(
     timeout: float | None = None,
     memory: float | None = None,
     seed: int = 0,
+    semantics: str = "real",
     jobs: int = 1,
     certificates: FilePath | None = None,
     known: Mapping[str, bytes] | None = None,
@@ -105,13 +106,14 @@ def prove(
 
     jobs=1 decides in this process; more decide in as many processes, which share `memory`, and split a query when
     fewer properties are left; those limits are enforced by ending processes.
+    semantics: "real", the exact network; "float32", every evaluation of its operations in float32 (docs/kernel.md).
     certificates: the directory that evidence is written to, a file per decided property (queries are not split then).
     known: payloads of earlier proofs by property, which the search may try first.
     on_progress is called at most ten times a second; on_result once per property, in the spec's order.
     KeyboardInterrupt passes through, after results for what is finished (and UNKNOWN for what was at work).
     Raises UsageError for an unknown property name, a limit that is not above 0, or jobs below 1.
     """
-    limits = _limits(timeout, memory, seed, jobs)
+    limits = _limits(Limits(timeout, memory, seed, semantics), jobs)
     proofs = Proofs(certificates is not None, known or {})
 
     def decide(on_result: OnResult) -> Report:
@@ -132,6 +134,7 @@ def prove_files(
     timeout: float | None = None,
     memory: float | None = None,
     seed: int = 0,
+    semantics: str = "real",
     jobs: int = 1,
     certificates: FilePath | None = None,
     known: Mapping[str, bytes] | None = None,
@@ -150,7 +153,7 @@ def prove_files(
     decided is the network over the real numbers.
     Raises what both raise, and DefectError.
     """
-    limits = _limits(timeout, memory, seed, jobs)
+    limits = _limits(Limits(timeout, memory, seed, semantics), jobs)
     proofs = Proofs(certificates is not None, known or {})
     request = replace(Request.of(path, networks, params), standard=standard, strict_types=strict_types)
 
@@ -179,10 +182,9 @@ def check(
     return Checker(None if spec is None else fspath(spec), files, params or {}, reference).check(file)
 
 
-def _limits(timeout: float | None, memory: float | None, seed: int, jobs: int) -> Limits:
+def _limits(limits: Limits, jobs: int) -> Limits:
     if jobs < 1:
         raise UsageError("E001", f"jobs must be at least 1, not {jobs}", fix="give the number of processes")
-    limits = Limits(timeout, memory, seed)
     limits.check()
     return limits
 

@@ -58,11 +58,15 @@ def _declared(spec: s.SpecFile, *, units: bool = False) -> Iterator[tuple[str, M
 
 
 def _local(spec: s.SpecFile, line: int) -> Iterator[tuple[str, Meaning]]:
-    """The variables, lets and parameters of the property or definition that a line belongs to."""
+    """The variables, lets and parameters of the property, definition or system that a line belongs to."""
     item = _enclosing(spec, line)
     if isinstance(item, s.DefineDecl):
         for parameter, domain in item.parameters:
             yield parameter.text, Meaning(f"{parameter.text} : {domain.text}", parameter.place)
+    if isinstance(item, s.SystemDecl):
+        yield from _states(item)
+        for let in (i for i in item.items if isinstance(i, s.Let)):
+            yield let.name.text, Meaning(let.text, let.name.place)
     for statement in reversed(item.statements) if isinstance(item, s.PropertyDecl) else ():
         if isinstance(statement, s.Quantifier):
             for name in statement.names:
@@ -96,6 +100,19 @@ def _fields(spec: s.SpecFile, network: str = "", direction: str = "") -> Iterato
                 if isinstance(port, s.PortItem) and direction in ("", port.direction):
                     for name in port.names:
                         yield name.text, Meaning(f"{item.name.text}: {_described(port, name.text)}", name.place)
+        elif isinstance(item, s.SystemDecl) and network in ("", item.name.text) and direction in ("", "input"):
+            yield from _states(item)
+
+
+def _states(item: s.SystemDecl) -> Iterator[tuple[str, Meaning]]:
+    """The states and disturbances of a closed loop."""
+    for line in item.items:
+        if isinstance(line, s.StateItem):
+            for name in line.names:
+                parts = [f"{line.kind} {name.text}"]
+                parts += [line.unit.text] if line.unit is not None else []
+                parts += [f"in {line.interval.text}"] if line.interval is not None else []
+                yield name.text, Meaning(f"{item.name.text}: {' '.join(parts)}", name.place)
 
 
 def _described(port: s.PortItem, name: str) -> str:

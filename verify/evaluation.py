@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from verify.core.evaluate import evaluate
@@ -13,7 +13,7 @@ from verify.core.property import Property
 from verify.core.query import Query, holds, margin, negate
 from verify.errors import ModelError, UsageError
 from verify.importer.model import Model
-from verify.witness import Confirmation, CopyReplay
+from verify.witness import Confirmation, CopyReplay, Trace
 
 _QUANTITY = re.compile(
     r"\s*(?P<sign>[-+]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:/(?P<below>[0-9]+)|(?:\.(?P<decimals>[0-9]*))?"
@@ -56,6 +56,7 @@ class Evaluation:
     copies: tuple[CopyAt, ...]
     properties: tuple[PropertyAt, ...]
     runtime: str
+    states: Mapping[str, tuple[Fraction, str | None]] = field(default_factory=dict)  # of closed loops, after each step
 
 
 def evaluate_at(
@@ -68,6 +69,7 @@ def evaluate_at(
     _reject_unknown(properties, at)
     inputs: dict[str, tuple[Fraction, str | None]] = {}
     copies: dict[tuple[str, tuple[Fraction, ...]], CopyAt] = {}
+    states: dict[str, tuple[Fraction, str | None]] = {}
     rows, missing, runtime = [], "", ""
     for prop in properties:
         query = prop.query
@@ -82,11 +84,14 @@ def evaluate_at(
         inputs.update({f.name: (v, f.unit) for f, v in zip(query.inputs, physical, strict=True)})
         for copy in _copies_at(query, x, y, confirmation):
             copies.setdefault((copy.label, copy.raw_input), copy)
+        for step in prop.steps:
+            for name, value in zip(step.fields, step.values, strict=True):
+                states.setdefault(name.name, (value((*x, *y)), name.unit))
         runtime = confirmation.runtime or runtime
         rows.append(_property_at(prop, x, y))
     if not rows:
         raise UsageError("E006", f"no value for {missing!r}", fix=f"add --at {missing}=VALUE")
-    return Evaluation(inputs, tuple(copies.values()), tuple(rows), runtime)
+    return Evaluation(inputs, tuple(copies.values()), tuple(rows), runtime, states)
 
 
 def _property_at(prop: Property, x: Sequence[Fraction], y: Sequence[Fraction]) -> PropertyAt:
@@ -99,18 +104,20 @@ def _copies_at(
     query: Query, x: tuple[Fraction, ...], y: Sequence[Fraction], confirmation: Confirmation
 ) -> list[CopyAt]:
     result = []
+    trace = Trace(query, x)
     for position, copy in enumerate(query.copies):
         end = query.copies[position + 1].first_output if position + 1 < len(query.copies) else len(y)
         raw, fields = y[copy.first_output : end], query.outputs[copy.first_output : end]
         try:
-            replay = confirmation.replay_copy(copy, x)
+            replay = confirmation.replay_copy(copy, trace.feed(copy))
         except ModelError:
             replay = CopyReplay((), ())
+        trace.add(copy, replay, len(raw))
         result.append(
             CopyAt(
                 copy.label,
                 copy.model,
-                tuple(affine(x) for affine in copy.raw_inputs),
+                tuple(affine((*x, *y)) for affine in copy.raw_inputs),
                 replay.inputs,
                 tuple(raw),
                 replay.outputs,

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Union, cast
+from typing import TYPE_CHECKING, Any, Protocol, Union, cast
 
 from verify.core import certificate, query_text, witness_file
-from verify.core.certificate import LOWERING, MAX_FILE, QUANTIFIERS, Certificate, FileRef, Subject
+from verify.core.certificate import FLOAT32, LOWERING, MAX_FILE, QUANTIFIERS, Certificate, FileRef, Subject
 from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
 from verify.core.query import Query, holds, margin
@@ -108,6 +108,8 @@ class Checker:
         try:
             if isinstance(record, Certificate):
                 kernel = self.kernel or load_kernel(reference=self.reference)
+                if record.semantics == FLOAT32:
+                    kernel = float32_kernel(record, prop.query, spec, kernel)
                 return check_certificate(record, prop.query, kernel), check_not_vacuous(record, prop.query)
             check_witness(record, prop.query)
             if not all(ball.contains(record.witness.x) for ball in prop.balls):
@@ -150,6 +152,28 @@ def load_kernel(*, reference: bool) -> Kernel:
         try:
             return path(query, payload, cast("kernel.Claim", claim))
         except kernel.RejectedError as problem:
+            raise RejectedError("E512", str(problem)) from None
+
+    return check
+
+
+def float32_kernel(record: Certificate, query: Query, spec: Spec, kernel: Kernel) -> Kernel:
+    """The kernel for float32 semantics, with the programs that the models' files give now.
+
+    Raises RejectedError E511 when they are not those that the record names; ModelError E123.
+    """
+    from verify.importer.rounding import float32_programs
+    from verify.kernel import RejectedError as Refused
+    from verify.kernel.float32 import check_float32
+
+    programs = float32_programs(query, spec.networks)
+    if {name: program.digest for name, program in programs.items()} != dict(record.programs):
+        raise RejectedError("E511", "the models give other float32 operations than those it is about")
+
+    def check(query: Query, payload: bytes, claim: str) -> Checked:
+        try:
+            return cast("Checked", check_float32(query, programs, payload, cast("Any", claim), cast("Any", kernel)))
+        except Refused as problem:
             raise RejectedError("E512", str(problem)) from None
 
     return check

@@ -99,7 +99,7 @@ def test_look_ahead_of_one_layer_foretells_the_bounds_of_both_halves() -> None:
         for j in range(relus):
             base = dual_bound(F, P, 0, inputs, relus, relus, 0, 1, at)
             quick = halves(F, 0, inputs, j, base, at)
-            plain = full_halves(F, P, 0, inputs, relus, 0, 1, j, at)
+            plain = full_halves(F, P, 0, inputs, relus, relus, 0, 1, j, at)
             for half, (phase, sign) in enumerate([(ACTIVE, 1.0), (INACTIVE, -1.0)]):
                 bound, multiplier = quick[2 * half : 2 * half + 2]
                 F[relaxations + 4 * j], F[splits + j], F[betas + j] = phase, sign, multiplier

@@ -39,7 +39,7 @@ def test_without_the_other_way_of_splitting_nothing_is_claimed(monkeypatch: pyte
         return False
 
     monkeypatch.setattr(tiers, "NARROW", -1)
-    monkeypatch.setattr(tiers.Search, "explore_phases", resisting)
+    monkeypatch.setattr(tiers.Search, "explore_wide", resisting)
     query = wide_query(random.Random(0), 1)
     assert decide(query, budget(20)).answer == "unsat"  # by inputs after all
     monkeypatch.setattr(tiers, "awaited", lambda entry, _: asked.append(entry))

@@ -32,6 +32,20 @@ class Outputs:
 
 
 @dataclass
+class State:
+    """A state of a closed loop, so many steps after the quantified one called `start`."""
+
+    values: Vector
+    system: s.SystemDecl
+    start: str
+    step: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.start}[{self.step}]" if self.step else self.start
+
+
+@dataclass
 class Chosen:
     best: list[int]  # all that tie
     labels: list[str]
@@ -49,6 +63,7 @@ class Reference:
     declared: dict[str, Any] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)  # the network of each variable
     applied: dict[tuple[Any, ...], Outputs] = field(default_factory=dict)  # by network and input
+    followers: dict[str, State] = field(default_factory=dict)  # by the name of the state before
 
     def __post_init__(self) -> None:
         for item in self.spec.items:
@@ -59,7 +74,7 @@ class Reference:
             elif isinstance(item, s.ParamDecl):
                 assert item.value is not None
                 self.env[item.name.text] = self.eval(item.value, {}) * self.unit(item.unit)
-            elif isinstance(item, (s.NetworkDecl, s.DefineDecl)):
+            elif isinstance(item, (s.NetworkDecl, s.DefineDecl, s.SystemDecl)):
                 self.declared[item.name.text] = item
 
     def judge(self, name: str) -> tuple[bool, bool]:
@@ -71,6 +86,10 @@ class Reference:
             if isinstance(statement, s.Quantifier):
                 for variable in statement.names:
                     network, ball = self.domain(statement.domain, env)
+                    if isinstance(self.declared[network], s.SystemDecl):
+                        env[variable.text], inside = self.state(variable.text, self.declared[network])
+                        assumed &= inside
+                        continue
                     env[variable.text], inside = self.variable(variable.text, network)
                     self.homes[variable.text] = network
                     assumed &= inside and ball(env[variable.text])
@@ -119,6 +138,48 @@ class Reference:
                     inside &= self.eval(item.interval.low, {}) <= number <= self.eval(item.interval.high, {})
             vector[name] = numbers[()] * factor if item.shape is None else {k: v * factor for k, v in numbers.items()}
         return vector, inside
+
+    def state(self, variable: str, system: s.SystemDecl) -> tuple[State, bool]:
+        """A quantified state; whether it is in the declared ranges, and every disturbance is in its own."""
+        vector: Vector = {}
+        inside = True
+        for item in system.items:
+            for name in item.names if isinstance(item, s.StateItem) else ():
+                given = (
+                    [self.point[f"{variable}.{name.text}"]] if item.kind == "state" else self.disturbances(name.text)
+                )
+                if item.kind == "state":
+                    vector[name.text] = given[0] * self.unit(item.unit)
+                if item.interval is not None:
+                    low, high = self.eval(item.interval.low, {}), self.eval(item.interval.high, {})
+                    inside &= all(low <= number <= high for number in given)
+        return State(vector, system, variable), inside
+
+    def disturbances(self, name: str) -> list[Fraction]:
+        """Its values in all steps that matter."""
+        return [value for key, value in self.point.items() if key.rpartition(".")[2] == name]
+
+    def follow(self, state: State) -> State:
+        """The state after one step, the same whenever it is asked for; a disturbance that does not matter is nought."""
+        if state.name not in self.followers:
+            env, after = dict(state.values), {}
+            for item in state.system.items:
+                for name in item.names if isinstance(item, s.StateItem) and item.kind == "disturbance" else ():
+                    given = self.point.get(f"{state.name}.{name.text}", Fraction(0))
+                    env[name.text] = given * self.unit(item.unit)
+                if isinstance(item, s.Let):
+                    env[item.name.text] = self.eval(item.value, env)
+                elif isinstance(item, s.NextItem):
+                    after[item.name.text] = self.eval(item.value, env)
+            ordered = {name: after[name] for name in state.values}
+            self.followers[state.name] = State(ordered, state.system, state.start, state.step + 1)
+        return self.followers[state.name]
+
+    def run(self, state: State, steps: int) -> list[State]:
+        states = [state]
+        for _ in range(steps):
+            states.append(self.follow(states[-1]))
+        return states
 
     def apply(self, network: str, vector: Vector) -> Outputs:
         key = (network, *_numbers(dict(sorted(vector.items()))))
@@ -192,12 +253,14 @@ class Reference:
 
     def on_Attribute(self, node: s.Attribute, env: dict[str, Any]) -> Any:  # noqa: N802
         base = self.eval(node.base, env)
-        return (base.values if isinstance(base, Outputs) else base)[node.field.text]
+        return (base.values if isinstance(base, (Outputs, State)) else base)[node.field.text]
 
     def on_Index(self, node: s.Index, env: dict[str, Any]) -> Any:  # noqa: N802
         base = self.eval(node.base, env)
         if isinstance(base, Outputs):
             return base.order[self.label(node.indices[0], [n for n, _ in base.order], env)][1]
+        if isinstance(base, list):
+            return base[int(self.eval(node.indices[0], env))]
         return base[tuple(int(self.eval(i, env)) for i in node.indices)]
 
     def label(self, node: Any, labels: list[str], env: dict[str, Any]) -> int:
@@ -208,6 +271,10 @@ class Reference:
 
     def on_Call(self, node: s.Call, env: dict[str, Any]) -> Any:  # noqa: N802
         name = node.function.text
+        if name.endswith(".next"):
+            return self.follow(self.eval(node.arguments[0], env))
+        if name == "run":
+            return self.run(self.eval(node.arguments[1], env), int(self.eval(node.arguments[2], env)))
         if name in ("argmax", "argmin"):
             over = self.eval(node.arguments[0], env)  # outputs, or one tensor
             order = over.order if isinstance(over, Outputs) else [(str(k), v) for k, v in enumerate(over.values())]
@@ -218,7 +285,8 @@ class Reference:
         if isinstance(item, s.NetworkDecl):
             if node.keywords:
                 return self.apply(name, {k.text: self.eval(v, env) for k, v in node.keywords})
-            return self.apply(name, self.eval(node.arguments[0], env))
+            given = self.eval(node.arguments[0], env)
+            return self.apply(name, given.values if isinstance(given, State) else given)
         values = [self.eval(a, env) for a in node.arguments]
         if isinstance(item, s.DefineDecl):
             return self.eval(item.body, dict(zip([p.text for p, _ in item.parameters], values, strict=True)))
@@ -248,6 +316,8 @@ class Reference:
         if isinstance(node.range, s.Steps):
             first, last = int(self.eval(node.range.first, env)), int(self.eval(node.range.last, env))
             items: list[Any] = [Fraction(k) for k in range(first, last + 1)]
+        elif isinstance(node.range, s.Call):
+            items = self.eval(node.range, env)
         else:
             assert isinstance(node.range, s.Choices)
             items = [self.eval(i, env) for i in node.range.items]

@@ -33,6 +33,16 @@ network h = onnx("h.onnx") {
   output p[2]
   output q raw = 3 * value
 }
+system loop {
+  state x [m] in [-2, 3]   state w in [-1, 1]
+  disturbance d [km] in [0, 0.001]
+  disturbance e in [-0.5, 0.5]
+  let u = f(x=x, w=w)
+  let push = max(-1, min(1, u.go - u.back))
+  next x = x + 0.5[m] * push + d
+  next w = 0.5 * w + abs(u.stay) / 3 + e
+}
+define settled(q: loop.state) = abs(q.x) <= near and q.w > 0
 define close(u: f.input) = abs(u.x) <= near and not u.w == 0
 define reach(u: f.input) = max(u.x / 1[m], u.w, -u.w)
 """
@@ -43,6 +53,18 @@ BARE = {
     "two": ["a.w", "b.w", "f(a).go", "f(b).go", "f(b)[2]", "f(a).stay", "reach(b)", "1", "max(f(a))"],
     "ball": ["s.k", "t.k", "s.v[0]", "h(s).p[0]", "h(t).p[0]", "h(s).q", "h(t)[1]", "0.5"],
     "mixed": ["s.w", "f(s).go", "g(s).cost / 1[km]", "g(s).speed / 1[m/s]", "f(x=s.x, w=2*s.w-1).back", "0.5"],
+    "loop": [
+        "q.w",
+        "q.x / 1[m]",
+        "loop.next(q).w",
+        "loop.next(q).x / 1[m]",
+        "run(loop, q, 2)[2].w",
+        "f(q).go",
+        "0.5",
+        "f(loop.next(q)).back",
+        "loop.next(loop.next(q)).x / 1[m]",
+        "f(x=q.x, w=loop.next(q).w).stay",
+    ],
     "ports": ["s.k", "s.v[0]", "s.v[1]", "h(s).p[0]", "h(s).p[1]", "h(s).q", "h(s)[1]", "min(h(s))", "1/3"],
 }
 FACTS = {
@@ -52,10 +74,13 @@ FACTS = {
             "argmax(f(a)) is strictly argmax(f(b))", "close(b)"],
     "mixed": ["close(s)", "g(s).cost <= 2[m]", "argmax(f(s)) is go", "-1[m/s] < g(s).speed <= 2[m/s]"],
     "ball": ["argmax(h(s).p) is argmax(h(t).p)", "s.k == t.k", "h(s).q <= h(t).q", "s.v[1] > t.v[1]"],
+    "loop": ["all r in run(loop, q, 2): r.w <= 1", "any r in run(loop, q, 1): abs(r.x) <= near", "settled(q)",
+             "argmax(f(loop.next(q))) is go", "settled(loop.next(q))", "loop.next(q).x <= q.x"],
     "ports": ["h(s).p[0] == h(s).q", "all i in 0..1: s.v[i] <= h(s).p[i]"],
 }  # fmt: skip
 START = {
     "one": ["s : f.input"], "two": ["a, b : f.input"], "mixed": ["s : f.input"], "ports": ["s : h.input"],
+    "loop": ["q : loop.state"],
     "ball": ["t : h.input", "s : linf(t, 3/4)"],
 }  # fmt: skip
 

@@ -17,8 +17,9 @@ from tests.spec.models import affine_network, random_network
 from verify.core.evaluate import evaluate
 from verify.core.query import Query, holds
 from verify.spec import lower, parse
-from verify.spec.builder import Field, PropertyBuilder, SpecBuilder, linf, same, scores
+from verify.spec.builder import Field, PropertyBuilder, SpecBuilder, StepBuilder, linf, same, scores
 from verify.spec.expressions import Quantity, if_, maximum, minimum, quantity
+from verify.spec.layout import format_text
 
 MODEL = Path(__file__).parents[2] / "models" / "distilled" / "teacher.onnx"
 
@@ -226,3 +227,69 @@ def test_same_meaning_as_written_by_hand() -> None:
     ]
     assert queries[0].violation == queries[1].violation and queries[0].assumption == queries[1].assumption
     assert evaluate(queries[0].network, [Fraction(1), Fraction(1)]) == (Fraction(3),)
+
+
+# --- closed loops ------------------------------------------------------------------------------------------
+
+
+def closed_loop() -> SpecBuilder:
+    spec = SpecBuilder()
+    spec.unit("m")
+    spec.unit("s")
+    ctl = spec.network(
+        "ctl",
+        inputs=[Field("p", "m", -9, 9), Field("v", "m/s", -9, 9)],
+        outputs=[Field("u", "m/s^2")],
+    )
+
+    @spec.system(
+        states=[Field("p", "m", -2, 2), Field("v", "m/s", -1, 1)],
+        disturbances=[Field("w", "m/s^2", "-0.25", "0.25")],
+    )
+    def cart(s: StepBuilder) -> None:
+        dt = s.let("dt", "0.5 s")
+        s.next(p=s.p + dt * s.v, v=s.v + dt * (ctl(p=s.p, v=s.v).u + s.w))
+
+    @spec.property(expect="refuted")
+    def stays(p: PropertyBuilder) -> None:
+        q = p.forall(cart.state, "q")
+        p.assume(q.p.between("-1 m", "1 m"))
+        run = cart.run(q, 2)
+        p.prove(run.all(lambda r: abs(r.p) <= "1 m") & (cart.next(q).v <= run[1].v))
+        p.prove(run.any(lambda r: r.v == 0))
+
+    return spec
+
+
+def test_closed_loops_are_written_as_the_language() -> None:
+    text = closed_loop().to_text()
+    assert (
+        """system cart {
+  state p [m] in [-2, 2]
+  state v [m/s] in [-1, 1]
+  disturbance w [m/s^2] in [-0.25, 0.25]
+  let dt = 0.5[s]
+  next p = p + dt * v
+  next v = v + dt * (ctl(p=p, v=v).u + w)
+}"""
+        in text
+    )
+    assert "assert (all r in run(cart, q, 2) : abs(r.p) <= 1[m]) and cart.next(q).v <= run(cart, q, 2)[1].v" in text
+    (prop,) = lower(parse(text, "t.nnspec"), {"ctl": affine_network([[-1.0, -2.0]], [0.0])}, {})
+    assert [f.name for f in prop.query.inputs] == ["q.p", "q.v", "q.w", "q[1].w"]
+    assert lower(parse(format_text(text, "t.nnspec"), "t.nnspec"), {"ctl": affine_network([[-1.0, -2.0]], [0.0])}, {})
+
+
+def test_wrong_steps_are_refused_in_python() -> None:
+    spec = SpecBuilder()
+    with pytest.raises(TypeError, match="next needs a value for each of `p` and `v`, not `p`"):
+
+        @spec.system(states=[Field("p"), Field("v")])
+        def loop(s: StepBuilder) -> None:
+            s.next(p=s.p)
+
+    with pytest.raises(AttributeError, match="no state or disturbance `speed`; there are `p`"):
+
+        @spec.system(states=[Field("p")])
+        def other(s: StepBuilder) -> None:
+            s.next(p=s.speed)

@@ -89,7 +89,12 @@ def compress(plan: FloatPlan, enclosure: Enclosure, rows: Indices) -> Compressed
         np.concatenate([k.magnitude for k in kept]),
         np.concatenate([*lows, np.zeros(0)]),
         np.concatenate([*highs, np.zeros(0)]),
-        np.concatenate([np.stack([np.full(len(f), k), f], axis=1) for k, f in enumerate(build.fresh)]),
+        np.concatenate(
+            [
+                np.zeros((0, 2), dtype=np.int64),  # a network may have no blocks: its outputs are its inputs
+                *(np.stack([np.full(len(f), k), f], axis=1) for k, f in enumerate(build.fresh)),
+            ]
+        ),
     )
     return _without_idle(whole)
 

@@ -19,16 +19,16 @@ from pathlib import Path
 
 from verify import api
 from verify.ci.settings import Target
-from verify.core.certificate import CLAIMS, Certificate
+from verify.core.certificate import CLAIMS, Certificate, Subject
 from verify.core.property import Property
 from verify.core.report import EXIT_DEFECT, EXIT_ERROR, EXIT_OK, EXIT_VIOLATED, Result
 from verify.core.verdict import Verdict
 from verify.core.witness_file import VERDICTS, Record
 from verify.errors import DefectError, RejectedError, VerifyError
 from verify.recheck import Checker, compare_files, decode, read_bytes
-from verify.run.recording import file_name, subject_of, write
+from verify.run.recording import FLOAT32_PROOF, PROOF, WITNESS, file_name, subject_of, suffix, write
 
-SUFFIXES = ("vcert", "witness")
+SUFFIXES = (PROOF, WITNESS)  # float32 proofs end in the first too
 CHECKED, DECIDED = "checked", "decided"
 
 
@@ -110,7 +110,7 @@ class Keeper:
         """The case of a property whose stored evidence is good; else why it has to be decided again."""
         start = time.monotonic()
         subject = subject_of(prop, spec)
-        names = [file_name(subject, suffix) for suffix in SUFFIXES]
+        names = [file_name(subject, suffix) for suffix in self._suffixes(subject, stored)]
         self._names.update(names)
         found = [stored[name] for name in names if name in stored]
         if not found:
@@ -121,6 +121,8 @@ class Keeper:
         record = found[0].record
         if record is None:
             return f"the stored evidence is rejected: {found[0].problem}"
+        if isinstance(record, Certificate) and suffix(record) != found[0].path.name.split(".", 3)[3]:
+            return f"the stored evidence is of semantics {record.semantics}"
         if record.subject.property != prop.name:
             return "the stored evidence is of another property"
         try:
@@ -133,6 +135,14 @@ class Keeper:
         seconds = time.monotonic() - start
         verdict, file = Verdict(record.verdict), str(found[0].path)
         return Case(spec.file, prop.name, verdict, prop.expected, CHECKED, seconds, file, tuple(problems), notes)
+
+    def _suffixes(self, subject: Subject, stored: dict[str, Stored]) -> tuple[str, ...]:
+        """What the names of a property's evidence may end in: VACUOUS is the same in both semantics."""
+        if self.target.semantics == "real":
+            return (PROOF, WITNESS)
+        plain = stored.get(file_name(subject, PROOF))
+        vacuous = plain is not None and isinstance(plain.record, Certificate) and plain.record.claim == "vacuous"
+        return (FLOAT32_PROOF, PROOF, WITNESS) if vacuous else (FLOAT32_PROOF, WITNESS)
 
     def _same_files(self, record: Record, prop: Property, spec: api.Spec) -> bool:
         """Whether a record names the bytes that were read; with `update` it is made to."""
@@ -164,6 +174,7 @@ class Keeper:
                 timeout=target.timeout,
                 memory=target.memory,
                 jobs=target.jobs,
+                semantics=target.semantics,
                 certificates=target.proofs if self.update else None,
                 known=hints,
             )

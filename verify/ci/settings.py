@@ -4,6 +4,7 @@
     timeout = 60                                defaults of what follows: seconds, MB, processes
     memory = 4000
     jobs = 2
+    semantics = "real"                          or "float32"
 
     [[spec]]
     file = "specs/cartpole.nnspec"              or a .vnnlib file, with  network = "model.onnx"
@@ -11,7 +12,7 @@
     params = { eps = "0.01" }
     properties = ["falling_right"]              default: all
     proofs = "proofs/cartpole"                  default: the folder named like the spec, in `proofs`
-    timeout = 10                                and memory, jobs
+    timeout = 10                                and memory, jobs, semantics
 
 Paths are relative to the file.
 """
@@ -26,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from verify.errors import EvidenceError, Place
+from verify.run.deciding import SEMANTICS
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-LIMITS = ("timeout", "memory", "jobs")
+LIMITS = ("timeout", "memory", "jobs", "semantics")
 TOP = ("proofs", *LIMITS, "spec")
 ENTRY = ("file", "network", "networks", "params", "properties", "proofs", *LIMITS)
 
@@ -49,6 +51,7 @@ class Target:
     timeout: float | None = None
     memory: float | None = None
     jobs: int = 1
+    semantics: str = "real"
 
 
 def read_settings(file: str) -> tuple[Target, ...]:
@@ -93,6 +96,9 @@ class _Reader:
         jobs = limits.get("jobs", 1)
         if type(jobs) is not int or jobs < 1:
             raise self.error("jobs is not a whole number above 0")
+        semantics = self.text(limits, "semantics", "real")
+        if semantics not in SEMANTICS:
+            raise self.error(f"semantics {semantics!r} is not known", f"there are {', '.join(SEMANTICS)}")
         return Target(
             self.path(spec),
             self.path(home),
@@ -102,6 +108,7 @@ class _Reader:
             self.limit(limits, "timeout"),
             self.limit(limits, "memory"),
             jobs,
+            semantics,
         )
 
     def known(self, table: Mapping[str, Any], keys: tuple[str, ...], what: str) -> None:

@@ -63,6 +63,7 @@ def execute(request: Request, first: WorkerProcess | None) -> int:
                 timeout=request.timeout,
                 memory=request.memory,
                 seed=request.seed,
+                semantics=request.semantics,
                 jobs=request.jobs,
                 certificates=request.certificates,
                 on_progress=observer.on_progress,
@@ -125,11 +126,10 @@ def _interrupted(observer: _Observer) -> int:
 
 def _report(observer: _Observer) -> Report:
     """A report made here, when `prove_files` could not return one."""
-    header, results = observer.header, tuple(observer.results)
+    header, results, request = observer.header, tuple(observer.results), observer.request
     if header is not None:
-        return Report(header.file, header.sha256, header.networks, dict(header.params), results)
-    spec = observer.request.spec
-    return Report(spec, _sha256(spec), {}, observer.request.params, results)
+        return Report(header.file, header.sha256, header.networks, dict(header.params), results, request.semantics)
+    return Report(request.spec, _sha256(request.spec), {}, request.params, results, request.semantics)
 
 
 def _sha256(file: str) -> str:

@@ -43,6 +43,13 @@ TIMEOUT = Option(
 MEMORY = Option(("--memory",), "MB", "limit of resident memory, of all processes together", kind=float)
 JOBS = Option(("--jobs",), "N", "processes; more than there are properties split queries", kind=int, default=1)
 SEED = Option(("--seed",), "N", "randomness; no seed contradicts another's verdict", kind=int, default=0)
+SEMANTICS = Option(
+    ("--semantics",),
+    "real|float32",
+    "what PROVED speaks of: the exact network (default), or any order of evaluation in IEEE float32",
+    default="real",
+    choices=("real", "float32"),
+)
 CERTIFICATE = Option(("--certificate",), "DIR", "write the evidence of every decided property to this directory")
 SPEC = Option(("--spec",), "FILE", "the spec, instead of the one that the evidence names")
 REFERENCE = Option(("--reference",), "", "the kernel's plain exact path, not its fast one", kind=bool)

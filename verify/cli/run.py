@@ -22,6 +22,7 @@ class Request:
     timeout: float | None
     memory: float | None
     seed: int
+    semantics: str
     jobs: int
     certificates: str | None
     json: bool
@@ -43,6 +44,7 @@ def prepare(values: Namespace) -> Callable[[], int]:
         timeout=values.timeout,
         memory=values.memory,
         seed=values.seed,
+        semantics=values.semantics,
         jobs=values.jobs,
         certificates=values.certificate,
         json=values.format == "json",
@@ -85,6 +87,7 @@ COMMAND = Command(
         options.MEMORY,
         options.JOBS,
         options.SEED,
+        options.SEMANTICS,
         options.CERTIFICATE,
         options.FORMAT,
     ),

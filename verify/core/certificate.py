@@ -27,7 +27,8 @@ MAX_HEADER = 1 << 20
 MAX_BODY = 128 << 20  # decompressed
 CLAIMS = {"PROVED": "unsat", "NO WITNESS": "unsat", "VACUOUS": "vacuous"}
 QUANTIFIERS = {"PROVED": ("forall",), "NO WITNESS": ("exists",), "VACUOUS": ("forall", "exists")}
-SEMANTICS = ("real",)
+REAL, FLOAT32 = "real", "float32-any-order"
+SEMANTICS = (REAL, FLOAT32)
 _OTHER_VERSION = re.compile(rb"VCERT [0-9]{1,6}\n")
 HEX = frozenset("0123456789abcdef")
 _KEYS: dict[str, type | tuple[type, ...]] = {
@@ -71,7 +72,8 @@ class Certificate:
     payload: bytes
     leaves: Mapping[str, int]
     rule: str = RULES[-1]
-    semantics: str = "real"
+    semantics: str = REAL
+    programs: Mapping[str, str] = field(default_factory=dict)  # float32: the digest of each network's program
 
     @property
     def claim(self) -> str:
@@ -79,6 +81,7 @@ class Certificate:
         return CLAIMS[self.verdict]
 
 
+_FLOAT32_KEYS: dict[str, type | tuple[type, ...]] = {"programs": dict}
 SUBJECT_KEYS: dict[str, type | tuple[type, ...]] = {
     "property": str,
     "spec": dict,
@@ -101,6 +104,7 @@ def encode(certificate: Certificate) -> bytes:
             "verdict": certificate.verdict,
             "semantics": certificate.semantics,
             "leaves": dict(certificate.leaves),
+            **({"programs": dict(certificate.programs)} if certificate.semantics == FLOAT32 else {}),
         }
     )
     body = struct.pack("<I", len(certificate.query)) + certificate.query + certificate.payload
@@ -117,18 +121,25 @@ def decode(data: bytes) -> Certificate:
             raise EvidenceError("E502", "another version of the certificate format", fix="use a newer verify")
         raise malformed("not a certificate: it does not begin with VCERT 1")
     header, rest = _prefixed(data[len(MAGIC) :], MAX_HEADER, "the header")
-    found = closed(canonical_json.loads(header, "the header"), {**SUBJECT_KEYS, **_KEYS}, "the header")
+    value = canonical_json.loads(header, "the header")
+    float32 = isinstance(value, dict) and value.get("semantics") == FLOAT32
+    found = closed(value, {**SUBJECT_KEYS, **_KEYS, **(_FLOAT32_KEYS if float32 else {})}, "the header")
     if found["rule"] not in RULES:
         raise EvidenceError(
             "E502", f"rule set {found['rule'][:20]!r} is not known here", fix=f"known: {', '.join(RULES)}"
         )
-    if CLAIMS.get(found["verdict"]) != found["claim"] or found["semantics"] not in SEMANTICS:
+    of_inputs = float32 and found["claim"] == "vacuous"  # says nothing of networks
+    if CLAIMS.get(found["verdict"]) != found["claim"] or found["semantics"] not in SEMANTICS or of_inputs:
         raise malformed("the header's verdict, claim and semantics do not fit together")
+    programs = table(found.get("programs", {}), str, "the header: 'programs'")
+    for digest in programs.values():
+        _check_hash(digest, "the header: 'programs'")
     leaves = table(found["leaves"], int, "the header: 'leaves'")
     if any(count < 0 for count in leaves.values()):
         raise malformed("the header: 'leaves' counts below 0")
     query, payload = _prefixed(_decompress(rest), MAX_BODY, "the query")
-    return Certificate(read_subject(found), found["verdict"], query, payload, leaves, found["rule"], found["semantics"])
+    subject, rule, semantics = read_subject(found), found["rule"], found["semantics"]
+    return Certificate(subject, found["verdict"], query, payload, leaves, rule, semantics, programs)
 
 
 def subject_fields(subject: Subject) -> dict[str, Any]:

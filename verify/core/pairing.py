@@ -108,6 +108,7 @@ class _Pairs:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.known: dict[tuple[int, int], int | None] = {}
+        self.depth = 0  # of the recursion; steps of a closed loop overlap, so that it may be that of the whole network
         self.leaves: dict[tuple[int, int], int] = {}
         self.blocks: list[Block] = []
         self._signatures: dict[int, bytes] = {}
@@ -115,7 +116,9 @@ class _Pairs:
     def pair(self, u: int, v: int) -> int | None:
         """The provisional number of a paired value: ~k for leaf k, k for block k; None when they differ."""
         if (u, v) not in self.known:
-            self.known[u, v] = self._pair(u, v)
+            self.depth += 1
+            self.known[u, v] = self._pair(u, v) if self.depth <= MAX_BLOCKS else None
+            self.depth -= 1
         return self.known[u, v]
 
     def _pair(self, u: int, v: int) -> int | None:

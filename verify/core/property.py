@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.core.query import Affine, Formula, Query
+from verify.core.query import Affine, Field, Formula, Query
 from verify.core.verdict import Verdict
 from verify.errors import Place
 
@@ -30,6 +30,7 @@ class Property:
     notes: tuple[str, ...] = ()
     premises: tuple[Premise, ...] = ()  # the assumption in parts, for explanations
     balls: tuple[Ball, ...] = ()  # what the query only contains: a solution must lie in each of them
+    steps: tuple[Step, ...] = ()  # of closed loops, in order, for reports
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,20 @@ class Ball:
     def contains(self, x: Sequence[Fraction]) -> bool:
         """Exactly."""
         return sum((offset(x) ** 2 for offset in self.offsets), Fraction(0)) <= self.radius**2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a closed loop: its disturbances, what networks gave in it, and the state after it.
+
+    `inputs` and `outputs` number the query's.  `values` are physical, affine over raw variables, then raw outputs.
+    """
+
+    state: str  # after the step: "q[1]"
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    fields: tuple[Field, ...]
+    values: tuple[Affine, ...]
 
 
 def row_name(name: str, row: str | None) -> str:

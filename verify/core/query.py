@@ -18,6 +18,7 @@ from verify.core.network import Network
 
 DIGEST_HEADER = b"verify/query/1\n"
 UNICODE = ("utf-8", "surrogatepass")
+MAXIMUM = "max("  # how the name of a model that is no file begins: names of models are names
 
 Coefficients = tuple[tuple[int, Fraction], ...]  # ascending indices, no zeros
 
@@ -171,7 +172,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Affine:
-    """Σ coefficients·x + constant over the query's variables."""
+    """Σ coefficients·x + constant over the query's variables; what a chained copy is fed, over its outputs too."""
 
     coefficients: Coefficients
     constant: Fraction = Fraction(0)
@@ -185,13 +186,19 @@ class Copy:
     """One use of a model in the query, e.g. `acas(s)`: what it is fed and where its outputs are.
 
     `raw_inputs` gives every element of the model's inputs, concatenated; the copy's outputs are the query's
-    outputs `first_output` … in the model's order.
+    outputs `first_output` … in the model's order.  A copy that is fed with what earlier copies give is chained: in its
+    `raw_inputs` the query's outputs before `first_output` are numbered behind the variables.
+    A model `max(N)` is no file: its one output is the greatest of its N inputs.
     """
 
     label: str
     model: str
     raw_inputs: tuple[Affine, ...]
     first_output: int
+
+    @property
+    def is_maximum(self) -> bool:
+        return self.model.startswith(MAXIMUM)
 
 
 @dataclass(frozen=True)
@@ -213,6 +220,17 @@ class Query:
     def __post_init__(self) -> None:
         if len(self.inputs) != self.network.input_size or len(self.outputs) != self.network.output_size:
             raise ValueError("one field per variable and per output")
+        if any(c.raw_inputs and self._reach(c) >= len(self.inputs) + c.first_output for c in self.copies):
+            raise ValueError("a copy is fed with what is computed after it")
+
+    @property
+    def chained(self) -> bool:
+        """Whether some copy is fed with what others give, or is no model's."""
+        return any(copy.is_maximum or self._reach(copy) >= len(self.inputs) for copy in self.copies)
+
+    def _reach(self, copy: Copy) -> int:
+        """The greatest index that a copy is fed with; -1 for constants."""
+        return max((a.coefficients[-1][0] for a in copy.raw_inputs if a.coefficients), default=-1)
 
     @cached_property
     def digest(self) -> str:

@@ -107,7 +107,7 @@ def _copy(entry: Any, sizes: tuple[int, int]) -> Copy:
     found = closed(entry, _COPY_KEYS, "a copy")
     if not 0 <= found["first_output"] < max(1, sizes[1]):
         raise ValueError("a copy's first output is out of range")
-    affines = tuple(_affine(a, sizes[0]) for a in found["raw_inputs"])
+    affines = tuple(_affine(a, sizes[0] + found["first_output"]) for a in found["raw_inputs"])
     return Copy(found["label"], found["model"], affines, found["first_output"])
 
 

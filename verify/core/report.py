@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from verify.core.property import Step
 from verify.core.query import Query
 from verify.core.verdict import Evidence, Statistics, Verdict, Witness
 from verify.errors import DefectError, Place, VerifyError
@@ -44,6 +45,7 @@ class Result:
     evidence: Evidence | None = None
     witness: Witness | None = None
     query: Query | None = None
+    steps: tuple[Step, ...] = ()  # of closed loops, where there is a witness
     origin: Place | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class Result:
     leaves: tuple[tuple[str, int], ...] = ()  # of the payload, by the rule that closes them
     record: Record | None = None  # the evidence as a file would hold it, where it was asked for
     certificate: str | None = None  # the file that the evidence was written to
+    semantics: str = "real"  # or "float32": the arithmetic that PROVED and NO WITNESS speak of
 
     @property
     def exit_code(self) -> int:
@@ -96,6 +99,7 @@ class Report:
     networks: Mapping[str, NetworkInfo]
     params: Mapping[str, str]
     results: tuple[Result, ...]
+    semantics: str = "real"  # that was asked for
 
     @property
     def exit_code(self) -> int:

@@ -24,12 +24,15 @@ class ModelOutline:
 def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     """The text.  Exact.
 
-    Copies of one model are `equal-to` networks; what they are fed is tied together by equations over their inputs.
-    Raises: QueryError E410 where there is no network, or operators jump.
+    Copies of one model are `equal-to` networks; what they are fed is tied together by equations over their inputs and,
+    in a closed loop, their outputs.
+    Raises: QueryError E410 where there is no network, operators jump, or a network is fed with max, min or abs.
     """
     query = prop.query
     if not models:
         raise cannot("VNN-LIB needs a network, and there is none", "export it with --to smtlib2")
+    if any(c.is_maximum for c in query.copies):
+        raise cannot("a network is fed with abs, min or max", "export it with --to smtlib2")
     copies = [*query.copies, *_further_copies(query, models)]
     if any(len(c.raw_inputs) != models[c.model].network.input_size for c in copies):
         raise cannot("operators of a network jump", "export it with --to smtlib2")
@@ -37,7 +40,9 @@ def write_vnnlib2(prop: Property, models: Mapping[str, ModelOutline]) -> str:
     input_names = [n for d in declared for n in d.inputs]
     feeds = [affine for copy in copies for affine in copy.raw_inputs]
     homes = _homes(len(query.inputs), feeds)
-    ties = [_tie(feeds[e], e, homes) for e in range(len(feeds)) if e not in {h.element for h in homes}]
+    ties = [
+        _tie(feeds[e], e, homes, len(query.inputs)) for e in range(len(feeds)) if e not in {h.element for h in homes}
+    ]
     formula = _in_elements(conjunction([query.assumption, query.violation]), homes)
     output_names = [n for d in declared[: len(query.copies)] for n in d.outputs]
     writer = Writer(input_names.__getitem__, output_names.__getitem__)
@@ -151,21 +156,22 @@ def _further_copies(query: Query, models: Mapping[str, ModelOutline]) -> list[Co
 def _homes(variables: int, feeds: Sequence[Affine]) -> list[_Home]:
     found: dict[int, _Home] = {}
     for element, affine in enumerate(feeds):
-        if len(affine.coefficients) == 1:
+        if len(affine.coefficients) == 1 and affine.coefficients[0][0] < variables:
             ((variable, c),) = affine.coefficients
             found.setdefault(variable, _Home(element, c, affine.constant))
     return [found[v] for v in range(variables)]
 
 
-def _tie(affine: Affine, element: int, homes: Sequence[_Home]) -> Formula:
-    """element = affine, as two rows over elements."""
-    coefficients = {v: -c for v, c in affine.coefficients}
-    below = _in_elements(Row.of(coefficients, {}, affine.constant), homes)
+def _tie(affine: Affine, element: int, homes: Sequence[_Home], variables: int) -> Formula:
+    """element = affine, as two rows over elements and outputs."""
+    coefficients = {v: -c for v, c in affine.coefficients if v < variables}
+    outputs = {v - variables: -c for v, c in affine.coefficients if v >= variables}
+    below = _in_elements(Row.of(coefficients, outputs, affine.constant), homes)
     assert isinstance(below, Row)
     merged = dict(below.inputs)
     merged[element] = merged.get(element, Fraction(0)) + 1
-    negative = {i: -c for i, c in merged.items()}
-    return And((Row.of(merged, {}, below.bound), Row.of(negative, {}, -below.bound)))
+    above = {i: -c for i, c in merged.items()}, {i: -c for i, c in outputs.items()}
+    return And((Row.of(merged, outputs, below.bound), Row.of(*above, -below.bound)))
 
 
 def _in_elements(formula: Formula, homes: Sequence[_Home]) -> Formula:

@@ -49,6 +49,16 @@ def assemble(inputs: Sequence[Port], outputs: Sequence[Output], build: Builder) 
     return Network(tuple(inputs), tuple(ports), lowered, tuple(build.notes))
 
 
+def as_built(inputs: Sequence[Port], outputs: Sequence[Output], build: Builder) -> Network:
+    """The Network of everything built so far, block by block, and one more block for each output.  Exact."""
+    ends = [build.combine([(o.ids.ravel(), 1.0)]) for o in outputs]
+    bounds = np.cumsum([0, *(p.size for p in inputs), *(b.size for b in build.blocks)], dtype=np.int64)
+    place = {v: v for v in range(len(bounds) - 1)}
+    first = len(place) - len(ends)
+    ports = [Port(o.name, tuple(o.ids.shape), first + k, o.element_type) for k, o in enumerate(outputs)]
+    return Network(tuple(inputs), tuple(ports), tuple(_block(b, bounds, place) for b in build.blocks))
+
+
 def _places(inputs: int, blocks: Sequence[Rows], dropped: set[int]) -> tuple[dict[int, int], list[int]]:
     """New value numbers once the `dropped` values are gone, and the blocks that stay."""
     place = {v: v for v in range(inputs)}

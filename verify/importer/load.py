@@ -105,10 +105,10 @@ def lower(
             from verify.importer.choices import MAX_CHOICES, Choices
 
             choices = Choices(box(wiring.inputs), MAX_CHOICES)
-        work = _Import(source, wiring, choices).run_all()
+        work = Importing(source, wiring, choices).run_all()
         if choices is not None and not work.unsupported:  # how many choices there are is known now
             choices = Choices(choices.box, len(choices.names))
-            work = _Import(source, wiring, choices).run_all()
+            work = Importing(source, wiring, choices).run_all()
         if work.unsupported:
             return Lowered(source, wiring.inputs, None, tuple(work.unsupported))
         return _assembled(work, choices)
@@ -117,7 +117,7 @@ def lower(
         raise ModelError("E115", message, fix="use a smaller model") from None
 
 
-def _assembled(work: _Import, choices: Choices | None) -> Lowered:
+def _assembled(work: Importing, choices: Choices | None) -> Lowered:
     """The network; its last input and output are the choices and their guards, where there are any."""
     inputs, names = work.wiring.inputs, work.wiring.outputs
     ends = [Output(o.name, work.output_ids(o.name), o.element_type) for o in names]
@@ -131,8 +131,8 @@ def _assembled(work: _Import, choices: Choices | None) -> Lowered:
     return Lowered(work.source, work.wiring.inputs, assemble(inputs, ends, work.build), (), selection)
 
 
-class _Import:
-    """The tensors known so far, by name."""
+class Importing:
+    """An import under way: the tensors known so far, by name."""
 
     def __init__(self, source: ModelFile, wiring: Wiring, choices: Choices | None = None) -> None:
         self.source = source
@@ -150,7 +150,7 @@ class _Import:
             self.values[port.name] = Tensor(np.arange(first, first + port.size, dtype=np.int64).reshape(port.shape))
             first += port.size
 
-    def run_all(self) -> _Import:
+    def run_all(self) -> Importing:
         for index in self.wiring.order:
             self.run(index)
         return self
@@ -185,6 +185,7 @@ class _Import:
         args = [self.value(name, node) if name else None for name in proto.input]
         dynamic = any(isinstance(a, Tensor) for a in args)
         broken = any(name in self.broken for name in proto.input)
+        self.consider(node, args)
         if self.build.choices is not None and dynamic and not broken:
             return self._lower_typed(node, proto, args)
         if node.op in RANDOM or (node.op not in OPERATORS and (dynamic or broken or not args or _has_graph(proto))):
@@ -198,6 +199,9 @@ class _Import:
             return found if isinstance(found, tuple) else (found,)
         known = [a for a in args if not isinstance(a, Tensor)]
         return fold(node, proto, known, self.build, lowering=OPERATORS.get(node.op))
+
+    def consider(self, node: Node, args: Sequence[Value | None]) -> None:
+        """What a kind of import asks of a node before it is lowered.  May raise UnsupportedError."""
 
     def _lower_typed(self, node: Node, proto: onnx.NodeProto, args: Sequence[Value | None]) -> tuple[Value, ...]:
         """A node that depends on the inputs, where operators may jump: integers and Booleans are told apart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verify.core.certificate import Certificate
+from verify.core.certificate import FLOAT32, Certificate
 from verify.core.report import worst_exit_code
 from verify.core.witness_file import Record
 from verify.recheck import Outcome
@@ -12,6 +12,11 @@ from verify.report.document import Document, error_fields, tool
 from verify.report.terminal import Line, line, printable
 
 SCHEMA = "verify/check/1"
+FLOAT32_CHECKED = "how far rounding can move each row over outputs, from the model's operations, in exact integers"
+FLOAT32_TRUSTED = (
+    "that the runtime computes the model's operations in IEEE float32, to nearest, with subnormal numbers, in "
+    "any order (not covered: Winograd and FFT convolutions, TF32, flush-to-zero, fused approximations)"
+)
 
 
 def check_document(outcomes: Sequence[Outcome]) -> Document:
@@ -35,7 +40,7 @@ def outcome_lines(outcome: Outcome, *, explain: bool) -> list[Line]:
     assert record is not None
     lines = [
         line(("ACCEPTED ", "bold green"), f" {outcome.file}"),
-        line(f"  {record.verdict}  {name}  {_basis(outcome)}".rstrip()),
+        line(f"  {record.verdict}{_semantics(record)}  {name}  {_basis(outcome)}".rstrip()),
         *(line("  ", ("checked: ", "dim"), text) for text in map(printable, checked(record))),
         *(line("  ", ("trusted: ", "dim"), text) for text in trusted(record, outcome)),
         *(line("  ", ("note: ", "dim"), text) for text in map(printable, outcome.notes)),
@@ -61,18 +66,25 @@ def checked(record: Record) -> list[str]:
     files = f"the bytes of {subject.spec.file} ({subject.spec.sha256[:8]}) and {models}"
     query = f"the spec {lowered} the query that the file is about ({subject.query_digest[:8]})"
     if isinstance(record, Certificate):
-        return [files, query, "every leaf of the proof, in exact integers, by the kernel"]
+        proof = "every leaf of the proof, in exact integers, by the kernel"
+        return [files, query, *([FLOAT32_CHECKED] if record.semantics == FLOAT32 else []), proof]
     return [files, query, "the point, evaluated exactly: it satisfies the assumptions, and the verdict holds there"]
 
 
 def trusted(record: Record, outcome: Outcome) -> list[str]:
     """What acceptance rests on besides."""
     reading = "how this version reads the model and the spec; Python's integers"
+    if isinstance(record, Certificate) and record.semantics == FLOAT32:
+        reading += f"; {FLOAT32_TRUSTED}"
     if not isinstance(record, Certificate):
         return [reading]
     fast = outcome.checked is not None and outcome.checked.mode == "fast"
     kernel = f"the kernel's rules ({record.rule}) and its code"
     return [f"{kernel}, NumPy's products of integers below 2^53; {reading}" if fast else f"{kernel}; {reading}"]
+
+
+def _semantics(record: Record) -> str:
+    return " (float32, any evaluation order)" if isinstance(record, Certificate) and record.semantics == FLOAT32 else ""
 
 
 def _basis(outcome: Outcome) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from verify import __version__
-from verify.core.property import split_name
+from verify.core.property import Step, split_name
 from verify.core.query import Query, margin
 from verify.core.rational import rational
 from verify.core.report import Report, Result
@@ -39,7 +39,7 @@ def result_document(report: Report) -> Document:
     return {
         "schema": SCHEMA,
         "tool": tool(),
-        "semantics": "real",
+        "semantics": report.semantics,
         "params": dict(report.params),
         "networks": {
             name: {"file": info.file, "sha256": info.sha256, "digest": info.digest}
@@ -72,7 +72,7 @@ def _result(result: Result) -> Document:
     witness = None
     notes = list(result.notes)
     if result.witness is not None and result.query is not None:
-        witness = _witness(result.witness, result.query)
+        witness = _witness(result.witness, result.query, result.steps)
         replay = result.witness.replay
         if replay is not None and replay.note:
             notes.append(replay.note)
@@ -98,7 +98,7 @@ def _result(result: Result) -> Document:
     }
 
 
-def _witness(witness: Witness, query: Query) -> Document:
+def _witness(witness: Witness, query: Query, steps: Sequence[Step]) -> Document:
     replay = witness.replay
     replayed = physical_replay(replay, query)
     return {
@@ -110,6 +110,7 @@ def _witness(witness: Witness, query: Query) -> Document:
             field.name: {"exact": rational(field.physical(raw)), "replay": again, "unit": field.unit}
             for field, raw, again in zip(query.outputs, witness.outputs, replayed, strict=True)
         },
+        **({"steps": [_step(step, witness, query) for step in steps]} if steps else {}),
         "margin": {
             "exact": None if witness.margin is None else rational(witness.margin),
             "replay": replay_margin(witness, query),
@@ -117,7 +118,7 @@ def _witness(witness: Witness, query: Query) -> Document:
         "networks": [
             {
                 "copy": copy.label,
-                "raw_input": [rational(affine(witness.x)) for affine in copy.raw_inputs],
+                "raw_input": [rational(affine((*witness.x, *witness.outputs))) for affine in copy.raw_inputs],
                 "replay_input": [finite(v) for v in replay.inputs[number]]
                 if replay is not None and number < len(replay.inputs)
                 else None,
@@ -127,6 +128,24 @@ def _witness(witness: Witness, query: Query) -> Document:
         "replay": None
         if replay is None
         else {"runtime": replay.runtime, "agrees": replay.agrees, "left_region": replay.left_region},
+    }
+
+
+def _step(step: Step, witness: Witness, query: Query) -> Document:
+    """A step of a closed loop; `replay` is the state that ONNX Runtime's outputs lead to from the exact start."""
+    replay = witness.replay.outputs if witness.replay is not None else ()
+    again = len(replay) == len(query.outputs) and all(map(math.isfinite, replay))
+    floats = [Fraction(v) for v in replay] if again else None
+    values = {}
+    for field, affine in zip(step.fields, step.values, strict=True):
+        rerun = None if floats is None else _as_float(affine((*witness.x, *floats)))
+        exact = rational(affine((*witness.x, *witness.outputs)))
+        values[field.name] = {"exact": exact, "replay": rerun, "unit": field.unit}
+    return {
+        "state": step.state,
+        "disturbances": [query.inputs[k].name for k in step.inputs],
+        "outputs": [query.outputs[k].name for k in step.outputs],
+        "values": values,
     }
 
 

@@ -41,7 +41,8 @@ def _copy(query: Query, label: str, raw_inputs: Sequence[Affine]) -> Iterator[st
     """What a copy is fed, unless it is the variables as they are."""
     for number, affine in enumerate(raw_inputs):
         if affine.constant or affine.coefficients != ((number, Fraction(1)),):
-            yield f"{label} input {number} = {_sum(affine.coefficients, query.inputs, affine.constant)}"
+            fields = (*query.inputs, *query.outputs)  # what chained copies are fed
+            yield f"{label} input {number} = {_sum(affine.coefficients, fields, affine.constant)}"
 
 
 def _region(number: int, region: Region, query: Query) -> Iterator[str]:

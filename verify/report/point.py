@@ -20,6 +20,7 @@ SCHEMA = "verify/eval/1"
 def evaluation_document(evaluation: Evaluation, spec: Spec) -> Document:
     """The JSON document of one evaluation."""
     fields = _output_fields(spec)
+    states = {name: {"exact": rational(v), "unit": unit} for name, (v, unit) in evaluation.states.items()}
     return {
         "schema": SCHEMA,
         "tool": tool(),
@@ -27,6 +28,7 @@ def evaluation_document(evaluation: Evaluation, spec: Spec) -> Document:
         "spec": {"file": spec.file, "sha256": spec.sha256},
         "inputs": {name: {"exact": rational(v), "unit": unit} for name, (v, unit) in evaluation.inputs.items()},
         "networks": [_copy_document(copy, fields) for copy in evaluation.copies],
+        **({"states": states} if states else {}),
         "properties": [
             {
                 "property": p.name,
@@ -46,6 +48,11 @@ def evaluation_lines(evaluation: Evaluation, spec: Spec) -> list[Line]:
     lines = [line(("inputs", "bold")), *_cells([equation(n, v, u) for n, (v, u) in evaluation.inputs.items()])]
     for copy in evaluation.copies:
         lines += _copy_lines(copy, fields, evaluation.runtime)
+    if evaluation.states:
+        lines.append(line(("states after each step", "bold")))
+        lines += [
+            line(row) for row in wrap([equation(n, v, u) for n, (v, u) in evaluation.states.items()], indent="  ")
+        ]
     lines.append(line(("properties", "bold")))
     if not evaluation.properties:
         lines.append(line("  none is about these variables alone"))

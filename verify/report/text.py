@@ -98,10 +98,16 @@ def _meaning(report: Report) -> str:
     return _MEANING[report.exit_code]
 
 
+def of_float32(result: Result) -> bool:
+    """Whether the verdict says something of every float32 evaluation."""
+    return result.semantics == "float32" and result.verdict in (Verdict.PROVED, Verdict.NO_WITNESS)
+
+
 def _header(result: Result) -> Line:
     title = f'  "{result.title}"' if result.title else ""
     as_expected = "  (as expected)" if result.expected is result.verdict else ""
-    verdict, rest = str(result.verdict).ljust(8), f"  {result.name}{title}{as_expected}"
+    float32 = "  (float32, any evaluation order)" if of_float32(result) else ""
+    verdict, rest = str(result.verdict).ljust(8), f"{float32}  {result.name}{title}{as_expected}"
     seconds = f"{result.seconds:.2f} s"
     gap = max(2, WIDTH - len(verdict) - len(rest) - len(seconds))
     return line((verdict, _STYLE[result.verdict]), rest, " " * gap, (seconds, "dim"))
@@ -135,7 +141,7 @@ def _body(result: Result, invocation: Invocation) -> list[Line]:
             line("  ", ("hint: ", "dim"), "look for an `assume` that contradicts another one or an input's range")
         )
     if result.witness is not None and result.query is not None:
-        lines += witness_lines(result.witness, result.query, invocation=invocation)
+        lines += witness_lines(result.witness, result.query, result.steps, invocation=invocation)
     if result.certificate is not None:
         lines.append(line("  ", ("evidence: ", "dim"), result.certificate))
     return lines
@@ -146,6 +152,7 @@ _REASON = {
     "memory": "out of memory",
     "interrupted": "interrupted",
     "relaxation": "undecided",
+    "rounding": "undecided",
 }
 
 

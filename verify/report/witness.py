@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
+from verify.core.property import Step
 from verify.core.query import Field, Query
 from verify.core.verdict import Replay, Witness
 from verify.report.document import physical_replay
@@ -14,16 +15,25 @@ from verify.report.terminal import WIDTH, Line, line, wrap
 
 WIDE = 16  # more variables than this are not listed in full
 FEW = 6
+MOST_STEPS = 2 * FEW  # more steps of a closed loop are not listed in full
+MOST_INPUTS = 64  # of a closed loop that a command to replay it names
 INDENT = "  "
 
 
-def witness_lines(witness: Witness, query: Query, *, invocation: Invocation) -> list[Line]:
-    """The witness below its verdict, in physical units."""
-    lines = _inputs(witness, query)
-    lines += _fields(query.outputs, witness.outputs, "outputs")
-    lines += _replay(witness.replay, query)
+def witness_lines(witness: Witness, query: Query, steps: Sequence[Step] = (), *, invocation: Invocation) -> list[Line]:
+    """The witness below its verdict, in physical units; the steps of a closed loop one by one."""
+    told_outputs = {k for step in steps for k in step.outputs}
+    lines = _inputs(witness, query, {k for step in steps for k in step.inputs})
+    kept = [k for k in range(len(query.outputs)) if k not in told_outputs]
+    if kept or not steps:
+        lines += _fields([query.outputs[k] for k in kept], [witness.outputs[k] for k in kept], "outputs")
+    lines += step_lines(steps, query, witness)
+    lines += _replay(witness.replay, query, told=bool(steps) and not kept)
     lines += _margin(witness, query)
-    if len(query.inputs) <= WIDE:
+    if len(steps) == 1 and query.quantifier == "forall":
+        text = "any state within the assumptions may be the start: this one need not be reachable from others"
+        lines.append(line(INDENT, ("note: ", "dim"), text))
+    if len(query.inputs) <= (WIDE if not steps else MOST_INPUTS):
         lines.append(line(INDENT, ("replay: ", "dim"), replay_command(witness, query, invocation)))
     else:
         command = invocation.command("run", "--format", "json")
@@ -31,13 +41,36 @@ def witness_lines(witness: Witness, query: Query, *, invocation: Invocation) -> 
     return lines
 
 
-def _inputs(witness: Witness, query: Query) -> list[Line]:
-    rows = _fields(query.inputs, witness.x, "inputs")
-    pairs = list(zip(query.inputs, witness.x, strict=True))[:WIDE]
+def step_lines(steps: Sequence[Step], query: Query, witness: Witness) -> list[Line]:
+    """Each step's disturbances, networks' outputs (exact, then ONNX Runtime's) and the state after it."""
+    x, y, replay = witness.x, witness.outputs, physical_replay(witness.replay, query)
+    shown = range(len(steps)) if len(steps) <= MOST_STEPS else [*range(FEW), *range(len(steps) - FEW, len(steps))]
+    auxiliary = {copy.first_output for copy in query.copies if copy.is_maximum}
+    lines: list[Line] = []
+    for before, number in zip([-1, *shown], shown, strict=False):
+        if number != before + 1:
+            lines.append(line(f"{INDENT}… ({len(steps)} steps in all)"))
+        step = steps[number]
+        cells = [equation(f.name, f.physical(x[k]), f.unit) for k, f in ((k, query.inputs[k]) for k in step.inputs)]
+        for k in (k for k in step.outputs if k not in auxiliary):
+            field, again = query.outputs[k], replay[k]
+            rerun = "" if again is None else f" (ONNX Runtime {float_text(again)})"
+            cells.append(equation(field.name, field.physical(y[k]), field.unit) + rerun)
+        cells += [equation(f.name, v((*x, *y)), f.unit) for f, v in zip(step.fields, step.values, strict=True)]
+        label = f"{INDENT}step {number + 1}: "
+        lines += [line(row) for row in wrap(cells, indent=label, hanging=" " * len(label))]
+    return lines
+
+
+def _inputs(witness: Witness, query: Query, told: Collection[int] = ()) -> list[Line]:
+    kept = [k for k in range(len(query.inputs)) if k not in told]
+    pairs = [(query.inputs[k], witness.x[k]) for k in kept]
+    rows = _fields([f for f, _ in pairs], [v for _, v in pairs], "inputs")
+    pairs = pairs[:WIDE]
     is_exact = all(shown(field.physical(raw))[1] for field, raw in pairs)
     note = "(exact)" if is_exact else "(≈ rounded here, exact below)"
     last = rows[-1].text
-    if len(query.inputs) > WIDE:
+    if len(kept) > WIDE:
         return rows
     if len(last) + 3 + len(note) <= WIDTH:
         return [*rows[:-1], line(last + "   ", (note, "dim"))]
@@ -56,22 +89,25 @@ def _fields(fields: Sequence[Field], raw: Sequence[Fraction], what: str) -> list
     return [line(row) for row in wrap(cells, indent=INDENT)]
 
 
-def _replay(replay: Replay | None, query: Query) -> list[Line]:
+def _replay(replay: Replay | None, query: Query, *, told: bool) -> list[Line]:
+    """Whether ONNX Runtime agrees; its outputs too, unless they are `told` step by step."""
     if replay is None:
         return [line(f"{INDENT}not replayed in ONNX Runtime")]
     runtime = runtime_name(replay.runtime)
     lines = []
-    if replay.outputs:
+    judgement, colour = ("agrees", "green") if replay.agrees else ("does not agree", "yellow")
+    if replay.outputs and told:
+        lines.append(line(f"{INDENT}{runtime} ", (judgement, colour)))
+    elif replay.outputs:
         values = physical_replay(replay, query)
         count = len(values) if len(values) <= WIDE else FEW
         texts = ["not finite" if v is None else float_text(v) for v in values[:count]]
         cells = [f"{text}," for text in texts[:-1]] + texts[-1:]
         cells[-1] += ", … –" if count < len(values) else " –"
         label = f"{INDENT}{runtime}: "
-        judgement = "agrees" if replay.agrees else "does not agree"
         rows = wrap(cells, indent=label, gap=" ", hanging=" " * len(label))
         lines += [line(row) for row in rows[:-1]]
-        lines.append(line(rows[-1] + " ", (judgement, "green" if replay.agrees else "yellow")))
+        lines.append(line(rows[-1] + " ", (judgement, colour)))
     else:
         lines.append(line(f"{INDENT}{runtime} gave no answer"))
     lines += [line(f"{INDENT}{text}") for text in _explain(replay, query)]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from verify.witness import Confirmation
 
 DEFAULT_TIMEOUT_S = 60.0
+SEMANTICS = ("real", "float32")  # the exact network; any order of evaluation of its operations in float32
 FOREVER_S = 1e9  # 30 years; infinity is more than clocks and solvers take
 PROGRESS_EVERY_S = 0.1
 INTERRUPT_AFTER_S = 0.1  # beyond the deadline: a solver that has not noticed is told
@@ -34,14 +35,18 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """`timeout` in seconds per property (overrides the property's own), `memory` in MB."""
+    """`timeout` in seconds per property (overrides the property's own), `memory` in MB; `semantics`: see SEMANTICS."""
 
     timeout: float | None = None
     memory: float | None = None
     seed: int = 0
+    semantics: str = "real"
 
     def check(self) -> None:
-        """Raises UsageError E001."""
+        """Raises UsageError E001, E020."""
+        if self.semantics not in SEMANTICS:
+            what = f"no semantics {self.semantics!r}"
+            raise UsageError("E020", what, fix=f"there are {', '.join(SEMANTICS)}")
         for what, limit in (("timeout", self.timeout), ("memory", self.memory)):
             if limit is not None and not limit > 0:
                 raise UsageError("E001", f"{what} must be above 0, not {limit}", fix=f"give a positive {what}")
@@ -84,7 +89,6 @@ def prove_one(
     whatever it costs within the limits, else only where it is cheap.
     Guarantee: the limits are kept as well as the process can; `verify.run.pool` enforces them from outside.
     """
-    from verify.search.decide import decide
     from verify.witness import Confirmation
 
     start = time.monotonic()
@@ -96,7 +100,7 @@ def prove_one(
     report = _Reporter(prop.name, start, on_progress)
     try:
         with _interrupting_solver(seconds + INTERRUPT_AFTER_S):
-            decision = decide(
+            decision = _decider(prop, models, limits)(
                 part if part is not None else prop.query,
                 budget,
                 seed=limits.seed,
@@ -105,7 +109,8 @@ def prove_one(
                 hint=hint,
                 certificate=certificate,
             )
-        return _explained(prop, _from_decision(prop, decision, confirmation, start))
+        result = _explained(prop, _from_decision(prop, decision, confirmation, start))
+        return replace(result, semantics=limits.semantics)
     except VerifyError as problem:
         return _result(prop, Verdict.ERROR, start, error=problem)
     except Exception as problem:
@@ -114,6 +119,20 @@ def prove_one(
         return _result(
             prop, Verdict.UNKNOWN, start, decision=Decision("unknown", reason="memory", settled=report.settled)
         )
+
+
+def _decider(prop: Property, models: Mapping[str, Model], limits: Limits) -> Callable[..., Decision]:
+    """The search under the semantics asked for.  Raises ModelError E123 for what float32 has no rule for."""
+    if limits.semantics == "float32":
+        from functools import partial
+
+        from verify.importer.rounding import float32_programs
+        from verify.search.float32 import decide_float32
+
+        return partial(decide_float32, programs=float32_programs(prop.query, models))
+    from verify.search.decide import decide
+
+    return decide
 
 
 def _in_balls(prop: Property, x: Sequence[Fraction]) -> bool:
@@ -226,6 +245,7 @@ def _result(
         evidence=decision.evidence,
         witness=witness,
         query=prop.query,
+        steps=prop.steps if witness is not None else (),
         notes=(*blank.notes, *decision.notes),
         statistics=decision.statistics,
         payload=decision.payload,

@@ -78,7 +78,8 @@ def in_process(
             raise
         results.append(result)
         observers.on_result(result)
-    return Report(spec.file, spec.sha256, network_infos(spec), dict(spec.params), tuple(results))
+    infos, params = network_infos(spec), dict(spec.params)
+    return Report(spec.file, spec.sha256, infos, params, tuple(results), limits.semantics)
 
 
 def in_workers(
@@ -106,7 +107,7 @@ def in_workers(
             on_result=lambda result: observers.on_result(complete(result)),
         )
         results = tuple(complete(result) for result in pool.run())
-    return Report(spec.file, spec.sha256, network_infos(spec), dict(spec.params), results)
+    return Report(spec.file, spec.sha256, network_infos(spec), dict(spec.params), results, limits.semantics)
 
 
 def from_files(
@@ -137,7 +138,7 @@ def from_files(
             given = [undecided(w.outline, seconds=seconds, reason=reading.failure) for w in works]
             for result in given:
                 observers.on_result(result)
-            return _report(header, given)
+            return _report(header, given, limits)
         for work in works:
             work.seconds = max(LEAST_S, work.seconds - reading.seconds)
         pool = Pool(
@@ -149,7 +150,7 @@ def from_files(
             on_progress=observers.on_progress,
             on_result=observers.on_result,
         )
-        return _report(header, pool.run())
+        return _report(header, pool.run(), limits)
 
 
 class _Reading:
@@ -219,5 +220,5 @@ class _Reading:
             self.crew.dismiss(self.worker)
 
 
-def _report(header: Header, results: Sequence[Result]) -> Report:
-    return Report(header.file, header.sha256, header.networks, dict(header.params), tuple(results))
+def _report(header: Header, results: Sequence[Result], limits: Limits) -> Report:
+    return Report(header.file, header.sha256, header.networks, dict(header.params), tuple(results), limits.semantics)

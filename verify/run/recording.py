@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verify.core import certificate, query_text, witness_file
-from verify.core.certificate import CLAIMS, Certificate, FileRef, Subject
+from verify.core.certificate import CLAIMS, FLOAT32, Certificate, FileRef, Subject
 from verify.core.property import Property
 from verify.core.report import Report, Result
 from verify.core.version import __version__
@@ -20,6 +20,7 @@ from verify.errors import EvidenceError, Place, RejectedError
 from verify.run.reading import FilePath, Spec
 
 PRODUCER = {"name": "policyproof", "version": __version__}
+PROOF, FLOAT32_PROOF, WITNESS = "vcert", "float32.vcert", "witness"
 LONGEST_NAME = 60  # characters of a network's or property's name within a file's name
 
 
@@ -30,8 +31,14 @@ def record_of(result: Result, prop: Property, spec: Spec) -> Record | None:
     """
     verdict = str(result.verdict)
     if verdict in CLAIMS and result.payload is not None:
-        subject = subject_of(prop, spec)
-        return Certificate(subject, verdict, query_text.encode(prop.query), result.payload, dict(result.leaves))
+        query = query_text.encode(prop.query)
+        proof = Certificate(subject_of(prop, spec), verdict, query, result.payload, dict(result.leaves))
+        if result.semantics == "real" or proof.claim == "vacuous":
+            return proof
+        from verify.importer.rounding import float32_programs  # start-up time
+
+        programs = {name: p.digest for name, p in float32_programs(prop.query, spec.networks).items()}
+        return replace(proof, semantics=FLOAT32, programs=programs)
     if verdict in VERDICTS and result.witness is not None:
         inputs, outputs = (tuple(f.name for f in fields) for fields in (prop.query.inputs, prop.query.outputs))
         return WitnessFile(subject_of(prop, spec), verdict, prop.source, inputs, outputs, result.witness)
@@ -64,6 +71,13 @@ def file_name(subject: Subject, suffix: str) -> str:
     return f"{_plain('+'.join(networks))}.{_plain(subject.property)}.{subject.query_digest[:8]}.{suffix}"
 
 
+def suffix(record: Record) -> str:
+    """What the names of files with such a record end in."""
+    if not isinstance(record, Certificate):
+        return WITNESS
+    return PROOF if record.semantics == "real" else FLOAT32_PROOF
+
+
 def encode(record: Record) -> bytes:
     """The bytes of the record's file."""
     return certificate.encode(record) if isinstance(record, Certificate) else witness_file.encode(record)
@@ -75,11 +89,10 @@ def write(directory: FilePath, record: Record) -> Path:
     Raises EvidenceError E503 (cannot be written), E507 (beyond the limits of what is read back).
     """
     home = Path(directory)
-    suffix = "vcert" if isinstance(record, Certificate) else "witness"
-    target = home / file_name(record.subject, suffix)
+    target = home / file_name(record.subject, suffix(record))
     data = encode(relative_to(home, record))
     try:
-        certificate.decode(data) if suffix == "vcert" else witness_file.decode(data)
+        certificate.decode(data) if isinstance(record, Certificate) else witness_file.decode(data)
     except RejectedError as problem:
         raise EvidenceError(
             "E507",

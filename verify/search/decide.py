@@ -27,18 +27,20 @@ def decide(
     report: Callable[[str, float, int], None] = lambda _phase, _settled, _open: None,
     certificate: bool = False,
     hint: bytes | None = None,
+    since: float | None = None,
 ) -> Decision:
     """Answer "sat" with an exact point, "unsat", "vacuous" (the assumption itself is contradictory) or "unknown".
 
     `confirm` says whether the float replay reproduces a solution; unconfirmed ones are returned only when nothing
     better was found.  `certificate`: make one whatever it costs, within the budget; else only where it is cheap.
-    `hint` is the payload of an earlier proof of a like query, to be tried first.
+    `hint` is the payload of an earlier proof of a like query, to be tried first.  `since`: when work on this answer
+    began, on the budget's clock, if that was earlier: what is cheap is measured by it.
     Guarantee: "sat" points are exact solutions; "unsat" and "vacuous" rest on `evidence`.
     Raises QueryError E401, E402.
     """
     run = Run(query, budget, confirm, report)
     form = normal_form(query)
-    started = budget.clock()
+    started = since if since is not None else budget.clock()
     decision = proved_by(run, hint) or _decide(run, form, seed)
     if decision.answer == "unsat":
         decision = _unless_vacuous(run, form, decision)

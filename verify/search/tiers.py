@@ -5,16 +5,15 @@ What attack or one pass of bounds settles never waits for compiled code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from verify.bounds.backward import propagate
-from verify.bounds.compressed import CompressedSystem, Indices, compress, with_bounds
-from verify.bounds.enclosure import Enclosure
+from verify.bounds.compressed import Indices, compress
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
-from verify.core.query import Row
 from verify.core.verdict import Decision, Evidence
 from verify.native.machine import Compiler, Explore, awaited
 from verify.search.attack import Attack, Point, is_solution
@@ -31,8 +30,9 @@ from verify.search.branch import (
     wants_judge,
 )
 from verify.search.compiled import layout
-from verify.search.compiled.session import BoxSession, PhaseSession, usable
+from verify.search.compiled.session import BoxSession, usable
 from verify.search.problem import Problem, build_problem
+from verify.search.refinement import Refinement
 from verify.search.run import Run
 from verify.search.sharing import SharedPhases
 from verify.search.sketch import OPEN
@@ -45,8 +45,8 @@ NARROW = 16  # with more inputs than this that vary, ReLU phases are split inste
 FEW_REGIONS = 8  # up to so many regions go to the compiled search without a bound pass of all of them together
 FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
-REFINE_SHARE = 0.25  # of the time that is left, at most, for tightening a wide box before it is split
-REFINE_RELUS = 16  # tightened per call
+REFINE_SHARE = 0.4  # of the time that is left, at most, for tightening a wide box before it is split
+FIRST_TRIAL = 1.0  # seconds by phases before bounds are refined further; later as long as the box has taken so far
 ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack, more after every round
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
@@ -204,14 +204,14 @@ class Search:
             return False
         places = np.unique(np.searchsorted(rows, cases), axis=0)
         if not self.narrow:
-            system = self.refine(explore, system, enclosure, rows)
             settled = self.frontier.settled
-            solved = self.explore_phases(explore, system, batch, places, [problem.rows[r] for r in rows])
+            refinement = Refinement(self.run, explore, problem.plan, enclosure, system, rows)
+            solved = self.explore_wide(explore, refinement, batch, places)
             if solved or self.unsettled or not self.phases_left_open:
                 if nested:
                     self.sketch.add(int(batch.region[0]), OPEN)
                 return solved
-            self.frontier.settled = settled  # inputs are split after all
+            self.frontier.settled, system = settled, refinement.system  # inputs are split after all
         by_inputs = explore if self.narrow else awaited("boxes", self.run.stop)
         if by_inputs is None:
             self.unsettled = True
@@ -221,45 +221,58 @@ class Search:
             self.sketch.begin(int(batch.region[0]))
         return self.drive(explore, session, batch, float(batch.share[0]))
 
-    def refine(
-        self, explore: Explore, system: CompressedSystem, enclosure: Enclosure, rows: Indices
-    ) -> CompressedSystem:
-        """Tighten a wide box's ReLUs with optimised slopes, within a share of the time, and compress again."""
-        clock = self.run.budget.clock
-        until = clock() + REFINE_SHARE * self.run.budget.remaining()
-        box = (enclosure.inputs[0][0], enclosure.inputs[1][0])
-        while system.unstable and clock() < until:
-            before = system.unstable
-            session = PhaseSession(explore, system, box, np.zeros(1, dtype=np.int64))
-            while session.refine(REFINE_RELUS) and clock() < until:
-                self.run.report("bounding", self.frontier.settled, 1)
-            enclosure = with_bounds(enclosure, system, *session.bounds())
-            system = compress(self.problem.plan, enclosure, rows)
-            if system.unstable > 0.9 * before:
-                break
-        return system
+    def explore_wide(self, explore: Explore, refinement: Refinement, batch: Batch, places: Indices) -> bool:
+        """Search one box by ReLU phases, case by case, and refine its bounds while that takes long.
+
+        self.phases_left_open says whether some node resisted.
+        """
+        self.phases_left_open = False
+        clock, cases, began = self.run.budget.clock, list(places), self.run.budget.clock()
+        for last in refinement.rounds(lambda: clock() + REFINE_SHARE * self.run.budget.remaining()):
+            until = math.inf if last else clock() + max(FIRST_TRIAL, clock() - began)
+            cases = self.explore_phases(explore, refinement, batch, cases, len(places), until)
+            if self.found is not None or self.unsettled or not cases:
+                return self.found is not None
+        raise AssertionError("the last round ends only with the search")
 
     def explore_phases(
-        self, explore: Explore, system: CompressedSystem, batch: Batch, places: Indices, rows: Sequence[Row]
-    ) -> bool:
-        """Search one box by ReLU phases, case by case; self.phases_left_open says whether some node resisted."""
-        self.phases_left_open = False
-        share = float(batch.share[0]) / len(places)
-        for case in places:
+        self,
+        explore: Explore,
+        refinement: Refinement,
+        batch: Batch,
+        cases: Sequence[Indices],
+        parts: int,
+        until: float,
+    ) -> list[Indices]:
+        """Search cases one by one, until they are done, a solution is found or the time is up; returns those open."""
+        system, rows = refinement.system, [self.problem.rows[r] for r in refinement.rows]
+        share, region = float(batch.share[0]) / parts, int(batch.region[0])
+        for number, case in enumerate(cases):
             if self.run.stop():
                 self.unsettled = True  # this case and those after it
-                return False
+            if self.unsettled or self.found is not None or self.run.budget.clock() >= until:
+                return list(cases[number:])
             case = np.array(list(dict.fromkeys(case)))
-            tree = self.sketch.tree(
-                int(batch.region[0]), [tuple(p) for p in system.places.tolist()], tuple(rows[i] for i in case)
-            )
+            tree = self.sketch.tree(region, [tuple(p) for p in system.places.tolist()], tuple(rows[i] for i in case))
             session = SharedPhases(explore, system, (batch.lower[0], batch.upper[0]), case, tree)
-            if self.drive(explore, session, batch, share):
-                return True
-        return False
+            settled = self.frontier.settled
+            self.drive(explore, session, batch, share, until)
+            if session.open:
+                if not self.unsettled:
+                    self.frontier.settled = settled
+                return list(cases[number:])
+            self.phases_left_open |= session.left_open  # by rounding or a tie
+        return []
 
-    def drive(self, explore: Explore, session: BoxSession | SharedPhases, batch: Batch, share: float) -> bool:
-        """Run one session to its end or to the end of the budget, with attacks in between."""
+    def drive(
+        self,
+        explore: Explore,
+        session: BoxSession | SharedPhases,
+        batch: Batch,
+        share: float,
+        until: float = math.inf,
+    ) -> bool:
+        """Run one session to its end, to the end of the budget or to `until`, with attacks in between."""
         clock = self.run.budget.clock
         base, boxes = self.frontier.settled, FIRST_BOXES if isinstance(session, BoxSession) else 1
         next_attack, pause = clock() + CHUNK_SECONDS, ATTACK_PAUSE
@@ -273,8 +286,6 @@ class Search:
             self.run.subproblems += session.visited - before
             self.frontier.settled = min(1.0, base + share * session.settled)
             self.run.report("splitting", self.frontier.settled, session.open)
-            if isinstance(session, SharedPhases):
-                self.phases_left_open |= session.left_open  # by rounding or a tie
             if status == layout.DONE:
                 return False
             if status == layout.CANDIDATE:
@@ -289,6 +300,8 @@ class Search:
             self.compiler.ready()  # other entries that are missing are made meanwhile
             if self.run.stop():
                 self.unsettled = True
+                return False
+            if clock() >= until:
                 return False
             if status == layout.OUT_OF_BOXES and clock() - start < CHUNK_SECONDS:
                 boxes = min(2 * boxes, MOST_BOXES)

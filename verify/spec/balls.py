@@ -14,7 +14,7 @@ from verify.spec import syntax as s
 from verify.spec.codes import error
 from verify.spec.scope import BALLS, Scope, wrong_kind
 from verify.spec.terms import Condition, InputRef, Term, all_of, compare, constant, maximum, reference, total
-from verify.spec.values import Record, Scalar, in_unit
+from verify.spec.values import Record, Scalar, SystemInfo, describe, in_unit
 
 MAX_TERMS = 10  # of |…| + |…| + …, which become 2^n rows
 
@@ -78,6 +78,13 @@ def ball_of(domain: s.Domain, scope: Scope) -> Ball | None:
             centre,
             "the centre of a ball is an input",
             "write a quantified input or a dataset's row.input",
+        )
+    if isinstance(centre.network, SystemInfo):
+        raise error(
+            "E363",
+            domain.arguments[0].place,
+            f"`{domain.arguments[0].text}` is {describe(centre)}, not an input",
+            f"quantify over `{centre.network.name}.state` and assume abs(…) <= … for each field",
         )
     radius = scope.constant(domain.arguments[1], "the radius")
     return Ball(norm, centre, _radius(radius, centre, domain), domain)

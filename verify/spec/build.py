@@ -106,8 +106,8 @@ class Builder:
         return s.StateItem(place, text, "state", parts["names"], parts.get("unit"), parts.get("interval"))
 
     def disturb_item(self, c: list[Any], place: Place, text: str) -> s.StateItem:
-        parts = self.parts(c[1:])
-        return s.StateItem(place, text, "disturbance", (self.name(c[0]),), parts.get("unit"), parts["interval"])
+        parts = self.parts(c)
+        return s.StateItem(place, text, "disturbance", parts["names"], parts.get("unit"), parts.get("interval"))
 
     def next_item(self, c: list[Any], place: Place, text: str) -> s.NextItem:
         return s.NextItem(place, text, self.name(c[0]), self.node(c[1]))

@@ -12,15 +12,27 @@ from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.balls import Ball, ball_of
 from verify.spec.codes import error
-from verify.spec.declare import declare, interval, scope_of
+from verify.spec.declare import declare
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
+from verify.spec.ranges import interval, scope_of
 from verify.spec.scope import BUILT_IN, Declarations, Scope
 from verify.spec.sweeps import sweep_values
+from verify.spec.systems import symbolic_state
 from verify.spec.terms import Condition, InputRef, all_of, any_of, compare, constant, reference
 from verify.spec.units import DIMENSIONLESS, PLAIN, Scale
 from verify.spec.usage import unused
-from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value
+from verify.spec.values import (
+    Application,
+    Disturbance,
+    FieldInfo,
+    Layout,
+    NetworkInfo,
+    Record,
+    Scalar,
+    SystemInfo,
+    Value,
+)
 
 _EXPECTED = {
     "proved": (Verdict.PROVED, "forall"),
@@ -41,6 +53,7 @@ class Variable:
     layout: Layout
     network: NetworkInfo | None
     place: Place
+    is_disturbance: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class CheckedProperty:
     parts: tuple[tuple[s.Assume | s.Assert, Condition], ...] = ()  # each assume and assert on its own
     warnings: tuple[str, ...] = ()
     balls: tuple[tuple[str, Ball], ...] = ()  # of variables whose domain is an l2 ball
+    states: tuple[Record, ...] = ()  # that systems compute
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,7 @@ class _Property:
             name=row_name(item.name.text, self.row),
             title=item.title,
             quantifier=self.word,
-            variables=tuple(self.variables),
+            variables=(*self.variables, *map(_disturbance, scope.work.disturbances)),
             applications=tuple(scope.work.applications),
             assumption=all_of(self.assumptions),
             assertion=all_of(self.assertions),
@@ -149,6 +163,7 @@ class _Property:
             timeout_s=timeout,
             parts=tuple(self.parts),
             balls=tuple(self.balls),
+            states=tuple(scope.work.states),
             warnings=tuple(dict.fromkeys(scope.work.warnings)),
         )
 
@@ -225,6 +240,10 @@ class _Property:
                 self.balls.append((name.text, ball))
             return Record(network, name.text, name.text)
         network, is_input = network_domain(domain, scope)
+        if isinstance(network, SystemInfo):
+            self.variables.append(Variable(name.text, network.inputs, network, name.place))
+            scope.work.layouts[name.text] = network.inputs
+            return symbolic_state(network, name.text)
         if not is_input:
             raise error("E319", domain.place, "outputs are computed, not quantified", f"write `{network.name}.input`")
         self.variables.append(Variable(name.text, network.inputs, network, name.place))
@@ -307,6 +326,12 @@ class _Property:
         if seconds.term.constant > 10**9:
             raise error("E325", node.place, "the timeout is longer than 30 years", "write @timeout(60)")
         return float(seconds.term.constant)
+
+
+def _disturbance(found: Disturbance) -> Variable:
+    field = found.field
+    alone = replace(field, name=found.name, start=0)
+    return Variable(found.name, Layout((alone,)), None, field.place, is_disturbance=True)
 
 
 def _introduced(statement: s.Quantifier | s.Let | s.Assume | s.Assert) -> Sequence[s.Identifier]:

@@ -18,6 +18,7 @@ from verify.spec.values import (
     FieldInfo,
     Label,
     Record,
+    Run,
     Scalar,
     Tensor,
     Truth,
@@ -243,10 +244,14 @@ def _range(node: s.Range, scope: Scope) -> Iterator[Value]:
         value = scope.evaluate(node)
         if isinstance(value, Dataset):
             yield from value.rows
+        elif isinstance(value, Run):
+            yield from value.states
         elif isinstance(value, (Record, Tensor)):
             yield from (scalar for _, _, scalar in elements(value, node))
         else:
-            raise wrong_kind(node, value, "a range is needed", "write {a, b, c}, 0..9, a tensor, outputs or a dataset")
+            raise wrong_kind(
+                node, value, "a range is needed", "write {a, b, c}, 0..9, a tensor, outputs, a dataset or a run"
+            )
 
 
 def choice_values(node: s.Choices, scope: Scope) -> Iterator[Value]:

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from verify.errors import Mark, Place, SpecError
+from verify.errors import Place, SpecError
 from verify.spec import syntax as s
 from verify.spec.access import network_domain
 from verify.spec.codes import error
 from verify.spec.datasets import read_dataset
+from verify.spec.declare_system import check_step, declare_system
 from verify.spec.meaning import HANDLERS
 from verify.spec.mistakes import Mistakes
 from verify.spec.names import did_you_mean, one_of
-from verify.spec.scope import BUILT_IN, Declarations, Scope, Work
+from verify.spec.ranges import check_new, declared_number, interval, scope_of
+from verify.spec.scope import BUILT_IN, Declarations, Scope
+from verify.spec.systems import symbolic_state
 from verify.spec.terms import RawValue, Term, constant, reference
 from verify.spec.units import BROKEN, DIMENSIONLESS, Scale, Unit, resolve
-from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, Value, in_unit
+from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo, Record, Scalar, SystemInfo, Value, in_unit
 
 MAX_ELEMENTS = 1_000_000  # of one field
 _VALUE = re.compile(
@@ -36,7 +39,7 @@ def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> 
         space = {s.UnitDecl: "unit", s.PropertyDecl: "property"}.get(type(item), "name")
         repeated.append(item)
         with mistakes.collecting():
-            _check_new(item.name, space, seen)
+            check_new(item.name, space, seen)
             repeated.pop()
         if space == "name":
             declared.later[item.name.text] = item.name.place
@@ -44,7 +47,7 @@ def declare(spec: s.SpecFile, params: Mapping[str, str], mistakes: Mistakes) -> 
             declared.defines[item.name.text] = item
     with mistakes.collecting():
         _check_params(spec, params)
-    for check in (_declare, _check_define):  # definitions may use names that are declared after them
+    for check in (_declare, check_step, _check_define):  # definitions may use names that are declared after them
         for item in spec.items:
             if item not in repeated and not mistakes.keep(lambda: check(item, declared, params)):  # noqa: B023
                 _break(item, declared)
@@ -69,26 +72,6 @@ def _check_params(spec: s.SpecFile, params: Mapping[str, str]) -> None:
             raise error("E350", Place(spec.file), f"unknown param `{name}`", fix)
 
 
-def scope_of(declared: Declarations, names: Mapping[str, Value] | None = None) -> Scope:
-    """A fresh scope of the file's names, with work of its own."""
-    return Scope(declared, HANDLERS, Work(), names or {})
-
-
-def _check_new(name: s.Identifier, space: str, seen: dict[tuple[str, str], Place]) -> None:
-    if space == "name" and name.text in BUILT_IN:
-        raise error("E311", name.place, f"`{name.text}` is a built-in function", "choose another name")
-    before = seen.setdefault((space, name.text), name.place)
-    if before is not name.place:
-        raise error(
-            "E311",
-            name.place,
-            f"`{name.text}` is declared twice",
-            "choose another name",
-            label="declared again here",
-            also=[Mark(before, "first declared here")],
-        )
-
-
 def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) -> None:
     if isinstance(item, s.UnitDecl):
         declared.units[item.name.text] = _unit(item, declared)
@@ -102,7 +85,7 @@ def _declare(item: s.Item, declared: Declarations, params: Mapping[str, str]) ->
     elif isinstance(item, s.DatasetDecl):
         declared.datasets[item.name.text] = read_dataset(item, _network_of(item, declared))
     elif isinstance(item, s.SystemDecl):
-        raise error("E306", item.name.place, "`system` is not supported yet", "state the property without it")
+        declared.systems[item.name.text] = declare_system(item, declared)
 
 
 def _network_of(item: s.DatasetDecl, declared: Declarations) -> NetworkInfo:
@@ -203,39 +186,6 @@ def _given(item: s.ParamDecl, text: str, scale: Scale, declared: Declarations) -
     return number * factor / scale.factor
 
 
-def declared_number(node: s.Expression, scale: Scale, scope: Scope, what: str) -> Fraction:
-    """A constant as a number in a declared unit: bare, or with a unit of the same dimension."""
-    value = scope.constant(node, what)
-    if value.unit is None or not value.unit.powers:
-        return value.term.constant
-    if scale.text is not None and value.unit != scale.unit:
-        raise error(
-            "E316",
-            node.place,
-            f"units clash: `{node.text}` is{in_unit(value.unit)}, {what} is{in_unit(scale.unit)}",
-            "give it in that unit",
-        )
-    return value.term.constant / scale.factor
-
-
-def interval(node: s.Interval, scale: Scale, scope: Scope) -> tuple[Fraction, Fraction]:
-    """The two ends of `in [low, high]`, as numbers in the declared unit.  Raises E342 when empty."""
-    low = declared_number(node.low, scale, scope, "the lower end")
-    high = declared_number(node.high, scale, scope, "the upper end")
-    for end in (node.low, node.high):
-        value = scope.constant(end, "the end of a range")
-        if value.unit is not None and value.unit.powers and value.unit != scale.unit:
-            raise error(
-                "E316",
-                end.place,
-                f"units clash: `{end.text}` is{in_unit(value.unit)}, the quantity is{in_unit(scale.unit)}",
-                "give the ends of the range in the unit of the quantity",
-            )
-    if low > high:
-        raise error("E342", node.place, f"the range {node.text} is empty", "write the lower end first")
-    return low, high
-
-
 # --- networks ----------------------------------------------------------------------------------------------
 
 
@@ -250,11 +200,11 @@ def _network(item: s.NetworkDecl, declared: Declarations) -> NetworkInfo:
                 hidden.append(line)
                 continue
             for written in line.names:
-                _check_new(written, line.direction, seen)
+                check_new(written, line.direction, seen)
                 fields[line.direction].append(_field(written, line, fields[line.direction], declared))
     for node in hidden:  # last, as they come after the outputs
         with mistakes.collecting():
-            _check_new(node.name, "output", seen)
+            check_new(node.name, "output", seen)
             fields["output"].append(_hidden(node, fields["output"]))
     mistakes.raise_any()
     name = item.name.text
@@ -365,6 +315,9 @@ def _check_define(item: s.Item, declared: Declarations, params: Mapping[str, str
         if parameter.text in names or parameter.text in declared.later or parameter.text in BUILT_IN:
             raise error("E311", parameter.place, f"`{parameter.text}` already has a meaning", "choose another name")
         network, is_input = network_domain(domain, scope)
+        if isinstance(network, SystemInfo):
+            names[parameter.text] = symbolic_state(network, parameter.text)
+            continue
         names[parameter.text] = Record(network, parameter.text if is_input else 0, parameter.text)
         if not is_input:
             names[parameter.text] = symbolic_output(network, scope, parameter.text)

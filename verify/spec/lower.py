@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal, cast
 
 from verify.core.evaluate import evaluate
@@ -21,15 +22,17 @@ from verify.core.query import (
     conjunction,
     identity_copy,
 )
+from verify.spec.applications import needed, with_constants
 from verify.spec.balls import centre_terms
 from verify.spec.check import CheckedProperty, CheckedSpec, Variable, check_spec
 from verify.spec.codes import error
-from verify.spec.compose import Use, VariablePort, compose
+from verify.spec.compose import Use, VariablePort, compose, maximum_network
 from verify.spec.expand import Expander, Quantity, bounded_sides
 from verify.spec.mistakes import Mistakes
 from verify.spec.syntax import Assume, SpecFile
-from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference, references
-from verify.spec.values import Application, FieldInfo, Layout, NetworkInfo
+from verify.spec.terms import InputRef, OutputRef, Ref, Term, opposite, reference
+from verify.spec.trajectory import Trajectory
+from verify.spec.values import Application, FieldInfo, Layout, MaximumInfo, NetworkInfo, SystemInfo
 from verify.spec.warnings import normalisation_warnings
 
 
@@ -98,24 +101,20 @@ class _Lowering:
 
     @classmethod
     def of(cls, item: CheckedProperty, networks: Mapping[str, Network]) -> _Lowering:
-        mentioned = references(item.assumption) | references(item.assertion)
-        every = sorted({r.application for r in mentioned if isinstance(r, OutputRef)})
-        used = tuple(k for k in every if not _is_known(item.applications[k]))
+        item, every = needed(item)
         constants: dict[Ref, Fraction] = {}
+        known: list[Application] = list(item.applications)
         for k in every:
-            if k not in used:
-                constants.update(_known_outputs(k, item.applications[k], networks))
-        applications = [item.applications[k] for k in used]
+            known[k] = with_constants(known[k], constants)
+            if _is_known(known[k]):
+                constants.update(_known_outputs(k, known[k], networks))
+        item = replace(item, applications=tuple(known))
+        used = tuple(k for k in every if not _is_known(known[k]))
+        applications = [known[k] for k in used]
         spaces = {v.name: _space(v, applications) for v in item.variables}
-        direct = None
-        if len(item.variables) == 1 and len(applications) <= 1:
-            variable = item.variables[0]
-            if not applications:
-                direct = variable.network
-            elif _is_projection(applications[0], variable):
-                direct = applications[0].network
-            if direct is not None:
-                spaces = {variable.name: _as_normalised(variable.layout, direct.inputs)}
+        direct = _direct(item, applications)
+        if direct is not None:
+            spaces = {v.name: _as_normalised(v.layout, direct.inputs) for v in item.variables}
         return cls(item, networks, used, spaces, direct, constants)
 
     def conditions(self) -> tuple[Formula, Formula]:
@@ -131,7 +130,8 @@ class _Lowering:
 
     def warnings(self, checked: CheckedSpec) -> list[str]:
         warnings = [*self.item.warnings, *normalisation_warnings(self.infos(checked))]
-        if not self.used and not self.constants:
+        about_states = any(isinstance(v.network, SystemInfo) for v in self.item.variables)  # as invariants' first steps
+        if not self.used and not self.constants and not about_states:
             warnings.append(f"property `{self.item.name}` is decided without any network: it mentions no output")
         return warnings
 
@@ -150,6 +150,7 @@ class _Lowering:
             notes=self.notes(),
             premises=self.premises(Expander(self.quantities(), item.origin, self.constants)),
             balls=self.balls(),
+            steps=self.trajectory().steps(item.states),
         )
 
     def premises(self, expander: Expander) -> tuple[Premise, ...]:
@@ -172,6 +173,10 @@ class _Lowering:
             "itself"
             for _, ball in self.item.balls
         )
+
+    def trajectory(self) -> Trajectory:
+        places = {name: index for index, name, _ in self.variables().values()}
+        return Trajectory(self.item.applications, self.used, self.fed, places, self.constants)
 
     def balls(self) -> tuple[Ball, ...]:
         """The exact l2 balls, over the query's variables."""
@@ -215,6 +220,14 @@ class _Lowering:
                 found[OutputRef(number, element)] = (len(found), f"{application.label}.{name}", field)
         return found
 
+    @cached_property
+    def fed(self) -> dict[Ref, tuple[int, FieldInfo]]:
+        """Every quantity that an application may be fed: the variables, then the outputs."""
+        variables, outputs = self.variables(), self.outputs()
+        found: dict[Ref, tuple[int, FieldInfo]] = {ref: (k, field) for ref, (k, _, field) in variables.items()}
+        found.update({ref: (len(variables) + k, field) for ref, (k, _, field) in outputs.items()})
+        return found
+
     def quantities(self) -> dict[Ref, Quantity]:
         result: dict[Ref, Quantity] = {}
         for ref, (index, _, field) in (*self.variables().items(), *self.outputs().items()):
@@ -252,7 +265,7 @@ class _Lowering:
             copies = (identity_copy(label, self.direct.name, network.input_size),)
             return Query(network, inputs, outputs, assumption, violation, copies, quantifier)
         outputs = tuple(_field(name, field) for _, name, field in self.outputs().values())
-        uses = [Use(a.label, self.networks[a.network.name], self.raw_inputs(a)) for a in self.applications()]
+        uses = [Use(a.label, _model(a.network, self.networks), self.raw_inputs(a)) for a in self.applications()]
         ports = [VariablePort(v.name, v.layout.size, self.element_type(v)) for v in self.item.variables]
         copies_list: list[Copy] = []
         first = 0
@@ -267,14 +280,14 @@ class _Lowering:
         return self.networks[variable.network.name].inputs[0].element_type
 
     def raw_inputs(self, application: Application) -> tuple[Affine, ...]:
-        """What the application feeds, in the query's variables."""
-        known = self.variables()
+        """What the application is fed, in the query's variables, then its outputs."""
+        known = self.fed
         result = []
         for term, (_, field) in zip(application.arguments, application.network.inputs.elements(), strict=True):
             coefficients: dict[int, Fraction] = {}
             constant = field.intercept + field.slope * term.constant
             for ref, coefficient in term.linear.items():
-                index, _, space = known[cast(InputRef, ref)]
+                index, space = known[ref]
                 coefficients[index] = field.slope * coefficient / space.slope
                 constant -= field.slope * coefficient * space.intercept / space.slope
             result.append(Affine(tuple(sorted(coefficients.items())), constant))
@@ -291,6 +304,21 @@ def _range_rows(index: int, field: FieldInfo) -> list[Formula]:
     return rows
 
 
+def _direct(item: CheckedProperty, applications: list[Application]) -> NetworkInfo | None:
+    """The model to search as it is: nothing varies but its inputs, and nothing else is computed."""
+    if len(item.variables) != 1 or len(applications) > 1:
+        return None
+    variable = item.variables[0]
+    if not applications:
+        return None if isinstance(variable.network, SystemInfo) else variable.network
+    network = applications[0].network
+    return network if not isinstance(network, MaximumInfo) and _is_projection(applications[0], variable) else None
+
+
+def _model(info: NetworkInfo, networks: Mapping[str, Network]) -> Network:
+    return maximum_network(info.inputs.size) if isinstance(info, MaximumInfo) else networks[info.name]
+
+
 def _is_known(application: Application) -> bool:
     return all(term.is_constant for term in application.arguments)
 
@@ -302,7 +330,7 @@ def _known_outputs(number: int, application: Application, networks: Mapping[str,
         field.slope * term.constant + field.intercept
         for term, (_, field) in zip(application.arguments, info.inputs.elements(), strict=True)
     ]
-    outputs = evaluate(networks[info.name], raw)
+    outputs = evaluate(_model(info, networks), raw)
     return {
         OutputRef(number, k): (value - field.intercept) / field.slope
         for k, (value, (_, field)) in enumerate(zip(outputs, info.outputs.elements(), strict=True))

@@ -18,11 +18,13 @@ from verify.spec.values import (
     Application,
     Dataset,
     Decision,
+    Disturbance,
     Function,
     Layout,
     NetworkInfo,
     Record,
     Scalar,
+    SystemInfo,
     Tensor,
     Truth,
     Value,
@@ -36,8 +38,7 @@ MAX_DEPTH = 120  # of evaluation and of conditions: far from Python's recursion 
 MAX_STEPS = 300_000
 MAX_BITS = 16_384  # of one exact number
 
-BUILT_IN = ("abs", "min", "max", "argmax", "argmin")
-LATER = ("run",)
+BUILT_IN = ("abs", "min", "max", "argmax", "argmin", "run")
 BALLS = ("linf", "l1", "l2")
 
 
@@ -48,6 +49,7 @@ class Declarations:
     units: dict[str, Scale] = field(default_factory=dict)
     constants: dict[str, Scalar] = field(default_factory=dict)  # const and param
     networks: dict[str, NetworkInfo] = field(default_factory=dict)
+    systems: dict[str, SystemInfo] = field(default_factory=dict)
     defines: dict[str, DefineDecl] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
     later: dict[str, Place] = field(default_factory=dict)  # every global name of the file and its place
@@ -62,6 +64,9 @@ class Work:
     known: dict[tuple[object, ...], int] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)  # of the quantified inputs
     warnings: list[str] = field(default_factory=list)
+    disturbances: list[Disturbance] = field(default_factory=list)
+    states: list[Record] = field(default_factory=list)  # that systems compute, in order
+    successors: dict[tuple[str, int], Record] = field(default_factory=dict)  # by start and step
     steps: int = 0
     depth: int = 0
 
@@ -76,6 +81,7 @@ class Scope:
     names: Mapping[str, Value] = field(default_factory=dict)
     active: tuple[str, ...] = ()  # definitions being expanded
     broken: frozenset[str] = frozenset()  # local names whose own meaning is wrong
+    step: Record | None = None  # the state whose successor is being computed
 
     def bind(self, names: Mapping[str, Value]) -> Scope:
         return replace(self, names={**self.names, **names})
@@ -155,6 +161,8 @@ class Scope:
             return declared.datasets[name]
         if name in declared.networks:
             return Function(name, declared.networks[name])
+        if name in declared.systems:
+            return Function(name, declared.systems[name])
         if name in declared.defines:
             return Function(name, declared.defines[name])
         return Function(name, None) if name in BUILT_IN else None
@@ -164,8 +172,6 @@ class Scope:
         name, declared = node.text, self.declared
         if name in self.broken or name in declared.broken:
             return follow_up(node.place, name)
-        if name in LATER:
-            return error("E306", node.place, f"`{name}` is not supported yet", "write the comparisons out")
         if name in BALLS:
             return error("E319", node.place, f"`{name}` is a domain", f"write forall s : {name}(CENTRE, RADIUS)")
         fix = ""
@@ -176,9 +182,14 @@ class Scope:
                 fix = fix or f"`{name}` is an output of `{network.name}`: write `{network.name}(…).{name}`"
             if network.inputs.find(name):
                 fix = fix or f"`{name}` is an input of `{network.name}`: write `s.{name}` for a quantified `s`"
+        for system in declared.systems.values():
+            if system.inputs.find(name):
+                fix = fix or f"`{name}` is a state of `{system.name}`: write `q.{name}` for a quantified `q`"
+            if system.disturbances.find(name):
+                fix = fix or f"`{name}` is a disturbance: only the steps of `{system.name}` depend on it"
         if name in declared.units:
             fix = fix or f"a unit stands in brackets after a number: 1[{name}]"
-        known = [*self.names, *declared.constants, *declared.networks, *declared.defines, *BUILT_IN]
+        known = [*self.names, *declared.constants, *declared.networks, *declared.systems, *declared.defines, *BUILT_IN]
         fix = did_you_mean(name, known) or fix or f"known here: {one_of(known)}"
         return error("E310", node.place, f"unknown name `{name}`", fix)
 

@@ -12,7 +12,7 @@ from verify.spec.terms import All, Condition, InputRef, Sign, Term
 from verify.spec.values import Layout
 
 _WORDS = {s.DefineDecl: "definition", s.ConstDecl: "const", s.ParamDecl: "param", s.DatasetDecl: "dataset",
-          s.NetworkDecl: "network"}  # fmt: skip
+          s.NetworkDecl: "network", s.SystemDecl: "system"}  # fmt: skip
 
 
 def unused(spec: s.SpecFile) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Union
 
 from verify.errors import Place
-from verify.spec.syntax import DefineDecl
+from verify.spec.syntax import DefineDecl, SystemDecl
 from verify.spec.terms import Condition, InputRef, OutputRef, Ref, Term, constant, reference
 from verify.spec.units import Scale, Unit
 
@@ -84,6 +84,19 @@ class NetworkInfo:
 
 
 @dataclass(frozen=True)
+class MaximumInfo(NetworkInfo):
+    """The greatest of several quantities, where a network is fed with it: a network of its own in the query."""
+
+
+@dataclass(frozen=True)
+class SystemInfo(NetworkInfo):
+    """A closed loop; its `inputs` are the fields of its state, it has no outputs."""
+
+    disturbances: Layout
+    item: SystemDecl
+
+
+@dataclass(frozen=True)
 class Scalar:
     """A quantity in base units; `unit` is None for a zero, which has any unit."""
 
@@ -105,12 +118,16 @@ class Label:
 
 @dataclass(frozen=True)
 class Record:
-    """A quantified input (`owner` the variable) or the result of an application (`owner` its number)."""
+    """A quantified input or a state (`owner` its name), or the result of an application (`owner` its number)."""
 
     network: NetworkInfo
     owner: str | int
     label: str  # as shown: "s", "acas(s)"
     values: tuple[Fraction, ...] | None = None  # of an input that is known, in declared units
+    terms: tuple[Term, ...] | None = None  # of a state that a system computes, in declared units
+    start: str = ""  # of a state: the variable that the run started from
+    step: int = 0  # … and how many steps ago
+    disturbances: tuple[str, ...] = ()  # … and what came in on the last step, by name
 
     @property
     def is_input(self) -> bool:
@@ -126,6 +143,8 @@ class Record:
     def scalar(self, element: int, declared: FieldInfo) -> Scalar:
         if self.values is not None:
             return Scalar(constant(self.values[element] * declared.scale.factor), declared.scale.unit)
+        if self.terms is not None:
+            return Scalar(self.terms[element].times(declared.scale.factor), declared.scale.unit)
         return Scalar(reference(self.ref(element), declared.scale.factor), declared.scale.unit)
 
 
@@ -148,10 +167,32 @@ class Decision:
 
 @dataclass(frozen=True)
 class Function:
-    """A name that can only be called: a network, a definition or a built-in function."""
+    """A name that can only be called: a network, a definition, a system's `next` or a built-in function."""
 
     name: str
-    target: NetworkInfo | DefineDecl | None
+    target: NetworkInfo | DefineDecl | Stepping | None
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """`sys.next`."""
+
+    system: SystemInfo
+
+
+@dataclass(frozen=True)
+class Run:
+    """The states of `run(sys, q, N)`, the start first."""
+
+    states: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A quantified number that a step has introduced."""
+
+    name: str  # as shown: "q[1].w"
+    field: FieldInfo
 
 
 @dataclass(frozen=True)
@@ -176,7 +217,7 @@ class Dataset:
     rows: tuple[DataRow, ...]
 
 
-Value = Union[Scalar, Truth, Label, Record, Tensor, Decision, Function, DataRow, Dataset]
+Value = Union[Scalar, Truth, Label, Record, Tensor, Decision, Function, DataRow, Dataset, Run]
 
 
 @dataclass(frozen=True)
@@ -196,6 +237,10 @@ def describe(value: Value) -> str:
         return "a condition"
     if isinstance(value, Label):
         return f"the label `{value.name}`"
+    if isinstance(value, Record) and isinstance(value.network, SystemInfo):
+        return f"a state of `{value.network.name}`"
+    if isinstance(value, Run):
+        return f"a run of {len(value.states) - 1} steps"
     if isinstance(value, Record):
         return f"{'an input' if value.is_input else 'the outputs'} of `{value.network.name}`"
     if isinstance(value, Tensor):
@@ -204,8 +249,8 @@ def describe(value: Value) -> str:
         return "a row of a dataset" if isinstance(value, DataRow) else "a dataset"
     if isinstance(value, Decision):
         return f"a decision ({value.word})"
-    kind = "network" if isinstance(value.target, NetworkInfo) else "definition" if value.target else "function"
-    return f"a {kind}"
+    words = {SystemInfo: "system", NetworkInfo: "network", DefineDecl: "definition"}
+    return f"a {words.get(type(value.target), 'function')}"
 
 
 def in_unit(unit: Unit | None) -> str:

@@ -34,7 +34,8 @@ from __future__ import annotations
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
     BY_PHASES,  # 1 = the arrays are for splitting ReLU phases, not inputs
     TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
-    REFINE_NEXT,  # by phases: the next ReLU of the root to refine, -1 when that is over
+    REFINE,  # by phases: the ReLU to refine at the root, -1 for none
+    REFINE_SPLITS,  # by phases: how often the box may be split for one bound of it
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
     LOG,  # P offset: the steps taken, in the words of verify.kernel.walk
@@ -44,7 +45,7 @@ from __future__ import annotations
     NUMBERS_SIZE,
     NUMBERS_USED,
     HEADER,  # length of this header
-) = range(38)
+) = range(39)
 
 META = 6  # numbers per row of a system before its coefficients
 

@@ -40,7 +40,8 @@ from verify.search.compiled.layout import (
     NUMBERS_USED,
     OUT_OF_BOXES,
     POINT,
-    REFINE_NEXT,
+    REFINE,
+    REFINE_SPLITS,
     ROWS,
     SCRATCH,
     SLOPE_UNITS,
@@ -175,13 +176,13 @@ def halves(F, system, d, j, base, at):
 
 
 @compiled
-def full_halves(F, P, system, d, unstable, case, length, j, at):
+def full_halves(F, P, system, d, unstable, upto, case, length, j, at):
     """Bounds of the halves of any ReLU, one pass each."""
     place = at[1] + 4 * j
     F[place] = ACTIVE
-    active = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    active = dual_bound(F, P, system, d, unstable, upto, case, length, at)
     F[place] = INACTIVE
-    inactive = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
+    inactive = dual_bound(F, P, system, d, unstable, upto, case, length, at)
     F[place] = SHAKY
     return active, inactive
 
@@ -193,15 +194,15 @@ def promise(active, inactive):
 
 
 @compiled
-def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
+def look_ahead(F, P, system, d, unstable, upto, case, length, scores, choice, at):
     """The ReLU whose halves have the best bounds at the present multipliers, what is beyond closing not counted.
 
     Tried are those whose rows have no other ReLU in them, and the CANDIDATES best-scored others.
     """
     coefficients = at[7]
     best, winner, beta, gamma = -1e308, choice, 0.0, 0.0
-    base = dual_bound(F, P, system, d, unstable, unstable, case, length, at)
-    for j in range(unstable):
+    base = dual_bound(F, P, system, d, unstable, upto, case, length, at)
+    for j in range(upto):
         meta = system + META * j
         if F[scores + j] > 0.0 and F[meta + 1] >= F[meta + 2]:
             active, up, inactive, down = halves(F, system, d, j, base, at)
@@ -209,21 +210,21 @@ def look_ahead(F, P, system, d, unstable, case, length, scores, choice, at):
             if value > best:
                 best, winner, beta, gamma = value, j, up, down
             F[scores + j] = 0.0
-    for k in range(unstable):
+    for k in range(upto):
         F[scores + unstable + k] = F[coefficients + k]
     for _ in range(CANDIDATES):
         j = -ONE
-        for k in range(unstable):
+        for k in range(upto):
             if F[scores + k] > 0.0 and (j < 0 or F[scores + k] > F[scores + j]):
                 j = k
         if j < 0:
             break
         F[scores + j] = 0.0
-        active, inactive = full_halves(F, P, system, d, unstable, case, length, j, at)
+        active, inactive = full_halves(F, P, system, d, unstable, upto, case, length, j, at)
         value = promise(active, inactive)
         if value > best:
             best, winner, beta, gamma = value, j, 0.0, 0.0
-    for k in range(unstable):
+    for k in range(upto):
         F[coefficients + k] = F[scores + unstable + k]
     return winner, beta, gamma
 
@@ -238,7 +239,7 @@ def choose(F, P, system, d, unstable, count, case, length, x, z, scores, at):
     primal_values(F, system, d, unstable, unstable + count, x, z, at)
     choice = shortlist(F, unstable, at[1], at[7], z, z + unstable + count, scores)
     if choice >= 0:
-        choice, up, down = look_ahead(F, P, system, d, unstable, case, length, scores, choice, at)
+        choice, up, down = look_ahead(F, P, system, d, unstable, unstable, case, length, scores, choice, at)
     scale = abs(F[at[7] + choice])
     value_at(F, system, d, unstable + count, x, z)
     return choice, scale, up, down
@@ -259,34 +260,84 @@ def fork(F, P, frame, unstable, lows, choice, multipliers, share, depth, active_
 
 
 @compiled
-def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at):
-    """Tighten the next BOX_LIMIT ReLUs of the root with slopes optimised for each; REFINE_NEXT is -1 after the last.
+def enter_half(F, unstable, lows, relaxations, choice, active, beta, scale):
+    """Fix the phase of a ReLU in scratch."""
+    F[lows + (0 if active else unstable) + choice] = 0.0
+    F[lows + 3 * unstable + choice] = beta
+    F[lows + 4 * unstable + choice] = scale
+    F[lows + 5 * unstable + choice] = 1.0 if active else -1.0
+    relax(F, relaxations + 4 * choice, F[lows + choice], F[lows + unstable + choice])
 
-    Uses the case's first slot for the row at hand and its first weight for the sign.
+
+@compiled
+def branch(F, P, system, d, unstable, upto, case, bound, splits, lows, x, z, history, at):
+    """A better lower bound of one row that mentions the first `upto` ReLUs: the worst part is split, again and again.
+
+    Begins with the whole, which scratch holds, and its bound; parts are kept as frames from 1 on.  Leaves scratch
+    changed.
     """
+    relaxations, scales = at[1], lows + 4 * unstable
+    save(F, P, ONE, unstable, lows, bound, NONE)
+    last = ONE
+    for _ in range(splits):
+        worst = ONE
+        for frame in range(2, last + 1):
+            if F[P[FRAMES] + frame * P[FRAME_FLOATS]] < F[P[FRAMES] + worst * P[FRAME_FLOATS]]:
+                worst = frame
+        bound = F[P[FRAMES] + worst * P[FRAME_FLOATS]]
+        if bound > 0.0:
+            break
+        restore(F, P, worst, unstable, lows, relaxations)
+        dual_bound(F, P, system, d, unstable, upto, case, ONE, at)
+        primal_values(F, system, d, unstable, upto, x, z, at)
+        choice = shortlist(F, upto, relaxations, at[7], z, z + upto, history)
+        if choice < 0:
+            break
+        choice, up, down = look_ahead(F, P, system, d, unstable, upto, case, ONE, history, choice, at)
+        scale = abs(F[at[7] + choice])
+        for half in range(2):
+            restore(F, P, worst, unstable, lows, relaxations)
+            enter_half(F, unstable, lows, relaxations, choice, half == 0, up if half == 0 else down, scale)
+            part = ascend(F, P, system, d, unstable, upto, NONE, case, ONE, STEPS, x, z, history, scales, at)
+            if not part > bound:  # a NaN, too, leaves what is known of the whole
+                part = bound
+            save(F, P, worst if half == 1 else last + 1, unstable, lows, part, NONE)
+        last += 1
+    bound = F[P[FRAMES] + P[FRAME_FLOATS]]
+    for frame in range(2, last + 1):
+        if F[P[FRAMES] + frame * P[FRAME_FLOATS]] < bound:
+            bound = F[P[FRAMES] + frame * P[FRAME_FLOATS]]
+    return bound
+
+
+@compiled
+def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, at):
+    """Tighten one ReLU of the root with slopes optimised for it, then by splits.
+
+    Uses the case's first slot for the row and its first weight for the sign.
+    """
+    i, alphas, slot = P[REFINE], at[4], P[CASE_ROWS]
     restore(F, P, ROOT, unstable, lows, relaxations)
-    alphas, slot = at[4], P[CASE_ROWS]
     kept_row, kept_weight = P[slot], F[weights]
-    last = min(unstable, P[REFINE_NEXT] + P[BOX_LIMIT])
-    for i in range(P[REFINE_NEXT], last):
-        if F[relaxations + 4 * i] != SHAKY:
-            continue
-        P[slot] = i - unstable
-        for side in range(2):
-            F[weights] = 1.0 if side == 0 else -1.0
-            for j in range(i):
-                F[alphas + j] = F[relaxations + 4 * j + 1]
-            bound = ascend(F, P, system, d, unstable, i, NONE, slot, ONE, REFINE_STEPS, x, z, history, scales, at)
-            if side == 0 and bound > F[lows + i]:
-                F[lows + i] = bound
-            if side == 1 and -bound < F[lows + unstable + i]:
-                F[lows + unstable + i] = -bound
-        relax(F, relaxations + 4 * i, F[lows + i], F[lows + unstable + i])
+    P[slot] = i - unstable
+    low, high = F[lows + i], F[lows + unstable + i]
+    for side in range(2):
+        F[weights] = 1.0 if side == 0 else -1.0
+        for j in range(i):
+            F[alphas + j] = F[relaxations + 4 * j + 1]
+        bound = ascend(
+            F, P, system, d, unstable, i, NONE, slot, ONE, REFINE_STEPS, x, z, history, lows + 4 * unstable, at
+        )
+        if bound <= 0.0 and P[REFINE_SPLITS] > 0:
+            bound = branch(F, P, system, d, unstable, i, slot, bound, P[REFINE_SPLITS], lows, x, z, history, at)
+            restore(F, P, ROOT, unstable, lows, relaxations)
+        if side == 0 and bound > low:
+            low = bound
+        if side == 1 and -bound < high:
+            high = -bound
     P[slot], F[weights] = kept_row, kept_weight
-    for j in range(unstable):
-        F[alphas + j] = F[relaxations + 4 * j + 1]
-    save(F, P, ROOT, unstable, lows, 1.0, NONE)
-    P[REFINE_NEXT] = -1 if last == unstable else last
+    place = P[FRAMES] + P[REFINE] + 1
+    F[place], F[place + unstable] = low, high
 
 
 @compiled
@@ -306,8 +357,8 @@ def explore_phases(P, F):
     history = weights + length
     slopes = history + 2 * unstable + length
     at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
-    if P[REFINE_NEXT] >= 0:
-        refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, scales, at)
+    if P[REFINE] >= 0:
+        refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, at)
         return OUT_OF_BOXES
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:

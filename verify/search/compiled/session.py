@@ -209,7 +209,7 @@ class PhaseSession(Session):
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, TIGHTEN_DEPTH
-        P[layout.REFINE_NEXT] = -1
+        P[layout.REFINE] = -1
         P[layout.LOG], P[layout.LOG_SIZE] = log, layout.PHASE_LOG_WORDS
         P[layout.NUMBERS], P[layout.NUMBERS_SIZE] = numbers, room
         P[header : header + len(case)] = case
@@ -255,12 +255,12 @@ class PhaseSession(Session):
         P[head : head + left] = P[head + 1 : head + 1 + left].copy()
         P[layout.DEPTH], self.integers[layout.DEPTH] = left, 1
 
-    def refine(self, relus: int) -> bool:
-        """Tighten the next `relus` ReLUs over the whole box, slopes optimised for each; true while some are left."""
-        if self.integers[layout.REFINE_NEXT] < 0:
-            self.integers[layout.REFINE_NEXT] = 0
-        self.run(relus)
-        return bool(self.integers[layout.REFINE_NEXT] >= 0)
+    def refine(self, relu: int, splits: int) -> None:
+        """Tighten one ReLU's bounds over the whole box; for each the box may be split so often."""
+        assert 0 <= splits < PHASE_DEPTH_LIMIT
+        self.integers[layout.REFINE], self.integers[layout.REFINE_SPLITS] = relu, splits
+        self.run(1)
+        self.integers[layout.REFINE] = -1
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Lower and upper bounds of the ReLUs at the root, before the search has begun."""

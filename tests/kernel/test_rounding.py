@@ -1,0 +1,187 @@
+"""The error law: no order of float32 evaluation is further from the exact network than the kernel says."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject, SearchStrategy
+
+from tests.strategies import integer_weights, networks
+from verify.core.evaluate import evaluate
+from verify.core.exact import Numbers
+from verify.core.network import Block, Matrix, Network, Port, Term
+from verify.core.program import Program
+from verify.core.query import Affine
+from verify.kernel import RejectedError
+from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Weights
+from verify.replay import round_to
+
+TINY, HUGE = 2.0**-149, 2.0**70
+ordinary = st.floats(-8, 8, width=32)
+extreme = st.one_of(
+    ordinary,
+    st.sampled_from([TINY, -TINY, 2.0**-126, 1.1754942e-38, 1e-30, HUGE, -HUGE, 1.0, -1.0, 16777215.0, 1 / 3, -1 / 3]),
+).map(lambda v: round_to(Fraction(v), "float32"))
+weights = st.sampled_from([ordinary, extreme, integer_weights])
+
+
+def program_of(network: Network) -> Program:
+    """Every row a sum of products in any order; a copy of one value is exact."""
+    counts = []
+    for block in network.blocks:
+        own = []
+        for row in range(block.size):
+            entries = [w for term in block.terms for _, w in term.matrix.entries(row)]
+            exact = not block.bias[row] and entries in ([], [1], [-1])
+            own.append(0 if exact else len(entries) + 1)
+        counts.append(array("q", own))
+    return Program(network, tuple(counts), tuple(counts))
+
+
+def rounded(value: Fraction) -> Fraction:
+    return Fraction(round_to(value, "float32"))
+
+
+class Evaluation:
+    """float32, in orders that the data choose: products and sums rounded, fused, or summed in higher precision."""
+
+    def __init__(self, data: DataObject) -> None:
+        self.data = data
+
+    def run(self, network: Network, x: Sequence[Fraction]) -> list[Fraction]:
+        values, position = [], 0
+        for port in network.inputs:
+            values.append([rounded(v) for v in x[position : position + port.size]])
+            position += port.size
+        for block in network.blocks:
+            z = [self.row(block, row, values) for row in range(block.size)]
+            values.append([max(v, Fraction(0)) if relu else v for v, relu in zip(z, block.relu, strict=True)])
+        return [v for port in network.outputs for v in values[port.value]]
+
+    def row(self, block: Block, row: int, values: Sequence[Sequence[Fraction]]) -> Fraction:
+        products = [(w, values[t.source][k]) for t in block.terms for k, w in t.matrix.entries(row)]
+        way = self.data.draw(st.sampled_from(["separate", "fused", "wide", "tree"]))
+        products = self.data.draw(st.permutations(products))
+        bias_at = self.data.draw(st.integers(0, len(products)))
+        if way == "wide":
+            return rounded(sum((w * v for w, v in products), block.bias[row]))
+        if way == "tree":
+            return self.tree([rounded(w * v) for w, v in products] + [block.bias[row]])
+        total = Fraction(0)
+        for place, (w, v) in enumerate(products):
+            if place == bias_at:
+                total = rounded(total + block.bias[row])
+            total = rounded(total + (w * v if way == "fused" else rounded(w * v)))
+        return rounded(total + block.bias[row]) if bias_at == len(products) else total
+
+    def tree(self, pool: list[Fraction]) -> Fraction:
+        while len(pool) > 1:
+            a, b = self.data.draw(st.lists(st.integers(0, len(pool) - 1), min_size=2, max_size=2, unique=True))
+            total = rounded(pool[a] + pool[b])
+            pool = [v for k, v in enumerate(pool) if k not in (a, b)] + [total]
+        return pool[0]
+
+
+def spread_over(network: Network, low: Sequence[Fraction], high: Sequence[Fraction]) -> Spread:
+    inputs = [Affine(((i, (b - a) / 2),), (a + b) / 2) for i, (a, b) in enumerate(zip(low, high, strict=True))]
+    return Spread(Rounding(program_of(network)), inputs, len(inputs))
+
+
+@given(st.data(), weights)
+@settings(max_examples=300)
+def test_no_evaluation_is_further_off_than_the_bound(data: DataObject, kind: SearchStrategy[float]) -> None:
+    network = data.draw(networks(weights=kind, max_relus=6))
+    scale = data.draw(st.sampled_from([Fraction(1), Fraction(1, 2**140), Fraction(2**20)]))
+    ends = st.fractions(-2, 2, max_denominator=7)
+    sides = [sorted((data.draw(ends) * scale, data.draw(ends) * scale)) for _ in range(network.input_size)]
+    low, high = [s[0] for s in sides], [s[1] for s in sides]
+    outputs = data.draw(
+        st.lists(st.integers(-2, 2).map(Fraction), min_size=network.output_size, max_size=network.output_size)
+    )
+    try:
+        spread = spread_over(network, low, high)
+    except RejectedError:
+        assume(False)
+    units, _ = spread.error(outputs)
+    for share in (Fraction(0), Fraction(1), Fraction(1, 3)):
+        x = [a + (b - a) * share for a, b in zip(low, high, strict=True)]
+        exact, found = evaluate(network, x), Evaluation(data).run(network, x)
+        assert abs(sum(c * (a - b) for c, a, b in zip(outputs, found, exact, strict=True))) * ONE <= units
+
+
+def chain(*layers: tuple[list[list[float]], list[float], bool]) -> Network:
+    blocks, width = [], len(layers[0][0][0])
+    inputs = (Port("x", (width,), 0),)
+    for number, (rows, bias, relu) in enumerate(layers):
+        flat = Numbers.of_floats([v for row in rows for v in row])
+        matrix = Matrix.dense(len(rows), len(rows[0]), flat)
+        blocks.append(Block((Term(number, matrix),), Numbers.of_floats(bias), bytes([relu] * len(rows))))
+    return Network(inputs, (Port("y", (len(layers[-1][1]),), len(layers)),), tuple(blocks))
+
+
+def test_one_product_costs_one_rounding_of_it_and_one_of_the_input() -> None:
+    network = chain(([[3.0]], [0.0], False))
+    units, slopes = spread_over(network, [Fraction(1)], [Fraction(1)]).error([Fraction(1)])
+    least = 3 * Fraction(2, 2**24) + 3 * Fraction(1, 2**24)  # γ_2 · 3 and 3 · u · 1
+    assert least <= Fraction(units, ONE) <= least * Fraction(1001, 1000)
+    assert slopes == [3 * ONE]
+
+
+def test_inactive_relus_pass_no_error_on_and_active_ones_all_of_it() -> None:
+    network = chain(([[1.0], [1.0], [1.0]], [-4.0, 4.0, 0.0], True), ([[1.0, 1.0, 1.0]], [0.0], False))
+    spread = spread_over(network, [Fraction(-1)], [Fraction(1)])
+    assert spread.phases[0] == [INACTIVE, ACTIVE, UNSTABLE]
+    dead = chain(([[1.0]], [-4.0], True), ([[1e6]], [0.0], False))
+    assert spread_over(dead, [Fraction(-1)], [Fraction(1)]).error([Fraction(1)])[0] <= 2  # units, of underflow
+
+
+def test_a_relu_at_its_kink_is_open_when_rounding_can_decide_it() -> None:
+    network = chain(([[3.0]], [-1.0], True), ([[1.0]], [0.0], False))
+    spread = spread_over(network, [Fraction(1, 3)], [Fraction(1, 3)])
+    assert spread.phases[0] == [UNSTABLE]  # exactly 0, but not in float32
+    assert spread.error([Fraction(1)])[0] > 0
+
+
+@pytest.mark.parametrize("weight", [2.0**101, 2.0**127])
+def test_values_that_might_overflow_are_refused(weight: float) -> None:
+    with pytest.raises(RejectedError, match="beyond 2\\^100"):
+        spread_over(chain(([[weight]], [0.0], False)), [Fraction(1)], [Fraction(1)])
+    with pytest.raises(RejectedError, match="inputs may be beyond"):
+        spread_over(chain(([[0.0]], [0.0], False)), [Fraction(0)], [Fraction(weight)])
+
+
+def test_sums_that_cancel_count_by_their_magnitudes() -> None:
+    network = chain(([[2.0**90, -(2.0**90)]], [0.0], False))
+    half = Fraction(1, 2)
+    assert spread_over(network, [half, half], [half, half]).error([Fraction(1)])[0] >= 2**90 // 2**22 * ONE // 2
+    big = chain(([[2.0**100, -(2.0**100)]], [0.0], False))
+    with pytest.raises(RejectedError):
+        spread_over(big, [half + half, half + half], [half + half, half + half])
+
+
+@given(st.data())
+def test_products_without_dead_columns_are_the_same(data: DataObject) -> None:
+    numbers = data.draw(st.lists(st.integers(-3, 3).filter(bool), min_size=12, max_size=12))
+    w = Weights(Matrix.dense(3, 4, Numbers.of_floats(list(map(float, numbers)))))
+    vector = data.draw(st.lists(st.integers(-5, 5), min_size=4, max_size=4))
+    live = Live(w.forward, w.forward_absolute, [v != 0 for v in vector])
+    rows = [numbers[4 * i : 4 * i + 4] for i in range(3)]
+    assert live.times(vector) == [sum(a * b for a, b in zip(r, vector, strict=True)) * w.denominator for r in rows]
+    assert live.absolute_times(vector) == [
+        sum(abs(a) * b for a, b in zip(r, vector, strict=True)) * w.denominator for r in rows
+    ]
+
+
+def test_roundings_are_numbers_in_range() -> None:
+    network = chain(([[1.0]], [0.0], False))
+    for bad in (array("q", [-1]), array("q", [1 << 24]), array("q", [1, 1])):
+        with pytest.raises(ValueError):
+            Program(network, (bad,), (array("q", [0]),))
+    plain = Program(network, (array("q", [1]),), (array("q", [1]),))
+    assert plain.digest != Program(network, (array("q", [2]),), (array("q", [1]),)).digest
+    assert plain.digest != Program(network, (array("q", [1]),), (array("q", [2]),)).digest
