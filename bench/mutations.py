@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=20.0, help="seconds to find a nearby proof")
     given = parser.parse_args()
-    if machine.cached() is None:
+    if machine.missing():
         machine.store()
     rng, tried, total, accepted = random.Random(given.seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as scratch:

@@ -29,7 +29,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from unittest import mock
@@ -356,7 +356,7 @@ def check_compressed(
     samples: list[Sample],
     rng: random.Random,
     case: str,
-    explore: Explore | None,
+    explore: Mapping[str, Explore] | None,
 ) -> None:
     rows = np.unique(problem.case_rows[0])
     with mock.patch.object(compressed, "_without_idle", lambda s: s):
@@ -374,13 +374,13 @@ def check_compressed(
     check_system(tally, "compressed", flatten(small), 0, kept, small.inputs, problem, samples, rows, rng, case)
     places = np.unique(np.searchsorted(rows, problem.case_rows[0]), axis=0)
     box = (enclosure.inputs[0][0], enclosure.inputs[1][0])
-    session = BoxSession(explore or (lambda *_: layout.DONE), small, box, places, problem.strict[rows])
+    session = BoxSession(lambda *_: layout.DONE, small, box, places, problem.strict[rows])
     check_compiled(tally, session, problem, kept, samples, rows, rng, case)
     if explore is not None:
-        session = BoxSession(explore, small, box, places, problem.strict[rows])
+        session = BoxSession(explore["boxes"], small, box, places, problem.strict[rows])
         tally.check("search", session.run(300) != layout.DONE, case)
         for chosen in places:
-            phases = PhaseSession(explore, small, box, np.array(list(dict.fromkeys(chosen.tolist()))))
+            phases = PhaseSession(explore["phases"], small, box, np.array(list(dict.fromkeys(chosen.tolist()))))
             tally.check("search", phases.run(30) != layout.DONE, case)
 
 
@@ -508,7 +508,9 @@ def within(x: Point, box: np.ndarray) -> bool:
     return all(low <= v <= high for v, low, high in zip(x, box[:d].tolist(), box[d:].tolist(), strict=True))
 
 
-def check_one(tally: Tally, rng: random.Random, *, width: int, explore: Explore | None, case: str) -> None:
+def check_one(
+    tally: Tally, rng: random.Random, *, width: int, explore: Mapping[str, Explore] | None, case: str
+) -> None:
     """One network over one box, all methods."""
     kind, box_kind = rng.choice(KINDS), rng.choice(BOXES)
     case = f"{case} {kind} {box_kind}"
@@ -541,7 +543,7 @@ def check_one(tally: Tally, rng: random.Random, *, width: int, explore: Explore 
     check_compressed(tally, problem, tight, samples, rng, case, explore)
 
 
-def run(comparisons: int, seed: int, *, width: int = 50, explore: Explore | None = None) -> Tally:
+def run(comparisons: int, seed: int, *, width: int = 50, explore: Mapping[str, Explore] | None = None) -> Tally:
     """Random networks until `comparisons` have been made."""
     tally = Tally()
     number = 0
@@ -561,10 +563,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=50)
     options = parser.parse_args()
-    explore = machine.cached()
-    if explore is None and not os.environ.get("NUMBA_DISABLE_JIT"):
-        machine.store()
-        explore = machine.cached()
+    explore = None
+    if not os.environ.get("NUMBA_DISABLE_JIT"):
+        machine.store(("boxes", "phases"))
+        explore = {entry: found for entry in ("boxes", "phases") if (found := machine.cached(entry)) is not None}
     start = time.perf_counter()
     tally = run(options.comparisons, options.seed, width=options.width, explore=explore)
     for method in sorted(tally.done):

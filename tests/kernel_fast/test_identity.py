@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.oracle import random_tiny_query
-from tests.search.networks import budget, compiled_kernel, network, over_box
+from tests.search.networks import budget, compiled_entry, network, over_box
 from verify.core.floats import FloatPlan
 from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
@@ -60,7 +60,7 @@ def random_query(rng: random.Random) -> Query:
 
 
 def path() -> Fast:
-    return Fast(compiled_kernel(), never)
+    return Fast(compiled_entry("kernel"), never)
 
 
 def random_steps(rng: random.Random) -> bytes:

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.search.networks import budget, compiled_search, network, over_box
+from tests.search.networks import budget, compiled_boxes, compiled_entry, network, over_box
 from verify.bounds.backward import propagate
 from verify.bounds.compressed import compress
 from verify.core.evaluate import evaluate
@@ -30,14 +30,14 @@ def test_clipping_many_inputs_leaves_the_solutions(inputs: int, bound: Fraction)
     enclosure = propagate(problem.plan, (problem.lower, problem.upper), problem.row_block)
     system = compress(problem.plan, enclosure, np.array([0]))
     box = (problem.lower[0], problem.upper[0])
-    session = BoxSession(compiled_search(), system, box, np.array([[0]]), problem.strict)
+    session = BoxSession(compiled_boxes(), system, box, np.array([[0]]), problem.strict)
     assert session.run(50) != layout.DONE  # the origin is a solution
 
 
 def test_a_bump_in_a_corner_of_800_inputs_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Σ x_k <= 0.3 over k >= 1 while a bump of width 2^-11 in x_0 is at least 0.9."""
-    explore = compiled_search()
-    monkeypatch.setattr(machine, "cached", lambda: explore)
+    functions = {entry: compiled_entry(entry) for entry in machine.ENTRIES}
+    monkeypatch.setattr(machine, "cached", functions.__getitem__)
     d, peak, width = 800, 0.7123, 2.0**-12
     first, rest = [1.0] + [0.0] * (d - 1), [0.0] + [1.0] * (d - 1)
     bump = ([(0, [first] * 3)], [width - peak, -peak, -peak - width], True)

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tests.search.networks import compiled_search, network, over_box
+from tests.search.networks import compiled_boxes, network, over_box
 from verify.bounds.backward import lower_bounds, propagate
 from verify.bounds.compressed import compress
 from verify.core.evaluate import evaluate
@@ -37,7 +37,7 @@ def test_slope_that_underflows_before_a_huge_negative_input() -> None:
     assert lower_bounds(problem.plan, enclosure, problem.row_block, np.array([[0]])).bound[0, 0] <= 0
     system = compress(problem.plan, enclosure, np.array([0]))
     box = (problem.lower[0], problem.upper[0])
-    session = BoxSession(compiled_search(), system, box, np.array([[0]]), problem.strict)
+    session = BoxSession(compiled_boxes(), system, box, np.array([[0]]), problem.strict)
     assert session.run(1000) != layout.DONE
 
 

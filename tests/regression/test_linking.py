@@ -8,15 +8,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.search.networks import compiled_search
+from tests.search.networks import compiled_boxes
 
 CODE = """
 import gc
 from tests.regression.test_linking import run_affine
 from verify.native import machine
-explore = machine.cached()
+explore = machine.cached("boxes")
 run_affine(explore)
-machine.cached(), machine.cached(), gc.collect()
+machine.cached("boxes"), machine.cached("boxes"), gc.collect()
 run_affine(explore)
 print("alive")
 """
@@ -35,6 +35,6 @@ def run_affine(explore: object) -> int:
 
 
 def test_code_linked_before_stays_alive() -> None:
-    compiled_search()
+    compiled_boxes()
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

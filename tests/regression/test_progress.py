@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.search.networks import budget, compiled_search, network, over_box
+from tests.search.networks import budget, compiled_boxes, network, over_box
 from verify.core.query import Row
 from verify.native import machine
 from verify.native.machine import Explore
@@ -15,14 +15,14 @@ from verify.search.decide import decide
 
 
 def test_settled_share_never_falls(monkeypatch: pytest.MonkeyPatch) -> None:
-    explore, looks = compiled_search(), 0
+    explore, looks = compiled_boxes(), 0
 
     def ready(_: machine.Compiler) -> Explore | None:
         nonlocal looks
         looks += 1
         return explore if looks > 12 else None
 
-    monkeypatch.setattr(machine.Compiler, "_start", lambda _: None)
+    monkeypatch.setattr(machine.Compiler, "_start", lambda *_: None)
     monkeypatch.setattr(machine.Compiler, "ready", ready)
     monkeypatch.setattr(tiers, "problem_is_small", lambda _: False)
     rows = [[1, 2], [2, -1], [-1, 1], [-2, -1], [1, -3], [3, 1], [-1, -1], [1, 1], [-3, 2], [2, 3], [-1, 3], [1, 0]]

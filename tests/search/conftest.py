@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.search.networks import compiled_kernel, compiled_search
+from tests.search.networks import compiled_entry
 from verify.native import machine
 from verify.search import tiers
 from verify.search.attack import Attack
@@ -25,15 +25,15 @@ def no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if compiled code could never be had."""
-    monkeypatch.setattr(machine.Compiler, "_start", lambda _: None)
+    monkeypatch.setattr(machine.Compiler, "_start", lambda *_: None)
     monkeypatch.setattr(machine.Compiler, "ready", lambda _: None)
 
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code is there from the start."""
-    functions = {"search": compiled_search(), "kernel": compiled_kernel()}
-    monkeypatch.setattr(machine, "cached", lambda entry="search": functions[entry])
+    functions = {entry: compiled_entry(entry) for entry in machine.ENTRIES}
+    monkeypatch.setattr(machine, "cached", functions.__getitem__)
 
 
 @pytest.fixture(params=["numpy_only", "compiled"])

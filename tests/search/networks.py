@@ -50,21 +50,17 @@ _linked: list[object] = []
 
 
 @cache
-def compiled_search() -> Explore:
-    """The compiled search, compiled now if this machine has not compiled it yet."""
-    found = machine.cached()
+def compiled_entry(entry: str) -> Explore:
+    """A compiled entry, compiled now if this machine has not compiled it yet."""
+    found = machine.cached(entry)
     if found is None:
-        machine.store()
-        found = machine.cached()
+        machine.store((entry,))
+        found = machine.cached(entry)
     assert found is not None
     _linked.extend(machine._engines.values())  # a later link must not free this code: see tests/regression
     return found
 
 
-@cache
-def compiled_kernel() -> Explore:
-    """The compiled kernel, likewise."""
-    compiled_search()
-    found = machine.cached("kernel")
-    assert found is not None
-    return found
+def compiled_boxes() -> Explore:
+    """The compiled search by inputs."""
+    return compiled_entry("boxes")

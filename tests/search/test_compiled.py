@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.oracle import random_network
-from tests.search.networks import budget, compiled_search, network, over_box
+from tests.search.networks import budget, compiled_boxes, network, over_box
 from tests.strategies import box_rows, query_of
 from verify.bounds.backward import propagate
 from verify.bounds.compressed import compress
@@ -95,10 +95,10 @@ def test_handing_over_half_way(number: int, monkeypatch: pytest.MonkeyPatch) -> 
     """Compiled code that arrives after some batches starts over and answers the same."""
     query = hard_query(random.Random(number))
     monkeypatch.setattr(Attack, "run", lambda *_, **__: iter(()))
-    explore, answers = compiled_search(), set()
+    explore, answers = compiled_boxes(), set()
     for wait in (0, 3, 10**9):
         looks = iter(range(10**9))
-        monkeypatch.setattr(machine.Compiler, "_start", lambda _: None)
+        monkeypatch.setattr(machine.Compiler, "_start", lambda *_: None)
         ready = lambda _, wait=wait, looks=looks: explore if next(looks) >= wait else None  # noqa: E731
         monkeypatch.setattr(machine.Compiler, "ready", ready)
         answers.add(decide(query, budget(5)).answer)
@@ -112,7 +112,7 @@ def session_of(query: Query, region: int = 0) -> BoxSession:
     rows = np.unique(cases)
     system = compress(problem.plan, propagate(problem.plan, box, problem.row_block), rows)
     places = np.unique(np.searchsorted(rows, cases), axis=0)
-    return BoxSession(compiled_search(), system, (box[0][0], box[1][0]), places, problem.strict[rows])
+    return BoxSession(compiled_boxes(), system, (box[0][0], box[1][0]), places, problem.strict[rows])
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -148,8 +148,8 @@ def _inside(x: Point, low: np.ndarray, high: np.ndarray) -> bool:
 
 def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of memory in the compiled search: its boxes are searched anew, none is lost."""
-    explore = compiled_search()
-    monkeypatch.setattr(machine, "cached", lambda entry="search": explore if entry == "search" else None)
+    explore = compiled_boxes()
+    monkeypatch.setattr(machine, "cached", lambda entry: explore if entry == "boxes" else None)
     monkeypatch.setattr(tiers, "problem_is_small", lambda _: False)
     monkeypatch.setattr(Attack, "run", lambda *_, **__: iter(()))
     statuses: list[int] = []
@@ -176,11 +176,11 @@ def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache directory of its own that holds this machine's object; returns the object's path."""
-    compiled_search()
+    compiled_boxes()
     directory = machine.cache_directory()
     assert directory is not None
     (tmp_path / "cache").mkdir(mode=0o700)
-    file = shutil.copy(directory / machine.object_name(), tmp_path / "cache")
+    file = shutil.copy(directory / machine.object_name("boxes"), tmp_path / "cache")
     monkeypatch.setenv("VERIFY_CACHE_DIR", str(tmp_path / "cache"))
     return Path(file)
 
@@ -191,7 +191,7 @@ HAT = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], Fals
 @pytest.mark.usefixtures("elsewhere")
 def test_the_cache_directory_can_be_chosen(tmp_path: Path) -> None:
     assert machine.cache_directory() == tmp_path / "cache"
-    assert machine.cached() is not None
+    assert machine.cached("boxes") is not None
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "header", "symbol", "code", "last"])
@@ -200,12 +200,12 @@ def test_a_damaged_object_is_not_run(elsewhere: Path, damage: str) -> None:
     place = {"header": 2, "symbol": 60, "code": len(data) // 2, "last": len(data) - 1}.get(damage, 0)
     data[place] ^= 0x55
     elsewhere.write_bytes({"empty": b"", "cut": bytes(data[: len(data) // 2])}.get(damage, bytes(data)))
-    assert machine.cached() is None
+    assert machine.cached("boxes") is None
 
 
 def test_a_missing_object_is_not_run(elsewhere: Path) -> None:
     elsewhere.unlink()
-    assert machine.cached() is None
+    assert machine.cached("boxes") is None
 
 
 @pytest.mark.usefixtures("splitting")
@@ -221,12 +221,12 @@ def test_a_cache_that_cannot_be_written_changes_no_answer(
 
 def test_a_compilation_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFY_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(machine, "compile_object", lambda: (b"code", {"symbol": "s", "externals": []}))
+    monkeypatch.setattr(machine, "compile_object", lambda _: (b"code", {"symbol": "s", "externals": []}))
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(machine.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        machine.store()
-    assert not list(tmp_path.glob("search-*")) and not list(tmp_path.glob("*.part"))
+        machine.keep("boxes")
+    assert not list(tmp_path.glob("*.o")) and not list(tmp_path.glob("*.part"))

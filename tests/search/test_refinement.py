@@ -12,7 +12,7 @@ import pytest
 
 from tests.exact_lp import half, minimum
 from tests.oracle import cells
-from tests.search.networks import Layer, budget, compiled_search, network, over_box
+from tests.search.networks import Layer, budget, compiled_entry, network, over_box
 from verify.bounds.backward import propagate
 from verify.bounds.compressed import compress
 from verify.core.budget import Budget
@@ -47,7 +47,9 @@ def refined(net: Network, limits: Budget | None = None) -> Refinement:
     enclosure = propagate(problem.plan, (problem.lower, problem.upper), problem.row_block, None, lambda: True)
     rows = np.unique(problem.case_rows[0])
     run = Run(query, limits or budget(), lambda _: True, lambda *_: None)
-    return Refinement(run, compiled_search(), problem.plan, enclosure, compress(problem.plan, enclosure, rows), rows)
+    return Refinement(
+        run, compiled_entry("phases"), problem.plan, enclosure, compress(problem.plan, enclosure, rows), rows
+    )
 
 
 def reach(first: Layer, second: Layer) -> Iterator[tuple[Fraction, Fraction]]:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from verify.kernel.system import P
+from verify.kernel.system import ONE, P
 from verify.kernel_fast.layout import GUARD, SUM_BITS
 
 compiled: Any = numba.njit(error_model="numpy", boundscheck=False, nogil=True)
 HALF, OUTSIDE = 1 << SUM_BITS, ~((1 << (SUM_BITS + 1)) - 1)
 HALF_P = P // 2
+# Typed: Numba compiles a function anew for every literal it is called with.
+UP, DOWN, UNIT, NOTHING = np.int64(1), np.int64(-1), np.int64(ONE), np.int64(0)
 
 
 @intrinsic

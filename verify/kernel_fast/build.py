@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verify.kernel.system import ONE
-from verify.kernel_fast.arithmetic import compiled, product, total
+from verify.kernel_fast.arithmetic import DOWN, UNIT, UP, compiled, product, total
 from verify.kernel_fast.layout import (
     AT_BLOCK,
     AT_ROW,
@@ -91,8 +91,8 @@ def compose_value(A, v, block, count):
     for j in range(count):
         A[A[WORK_R] + j] = 0
     constant, error = A[A[CONSTANT] + v], A[A[ERROR] + v]
-    spread(A, v, ONE)
-    spread_inputs(A, v, ONE)
+    spread(A, v, UNIT)
+    spread_inputs(A, v, UNIT)
     for b in range(block - 1, -1, -1):
         for u in range(A[A[BLOCK_START] + b], A[A[BLOCK_START] + b + 1]):
             t = A[A[WORK_VALUES] + u]
@@ -131,9 +131,9 @@ def bound_value(A, v, block):
     meta, top = system + 2 + META * count, A[TOP]
     constant, error = compose_value(A, v, block, count)
     store(A, meta, count, constant, error, count)
-    A[low] = max(A[low], lower(A, meta, 1)[1])
+    A[low] = max(A[low], lower(A, meta, UP)[1])
     if A[low] < 0:
-        A[high] = min(A[high], -lower(A, meta, -1)[1])
+        A[high] = min(A[high], -lower(A, meta, DOWN)[1])
     if A[low] > A[high]:
         return REJECTED
     if A[low] < 0 and A[high] > 0:
@@ -152,7 +152,7 @@ def build(A):
         first, last = A[A[BLOCK_START] + b], A[A[BLOCK_START] + b + 1]
         if A[AT_ROW] == first:
             for v in range(first, last):
-                A[A[VALUE_LOW] + v], A[A[VALUE_HIGH] + v] = interval(A, v, 1), -interval(A, v, -1)
+                A[A[VALUE_LOW] + v], A[A[VALUE_HIGH] + v] = interval(A, v, UP), -interval(A, v, DOWN)
         for v in range(A[AT_ROW], last):
             A[AT_BLOCK], A[AT_ROW] = b, v
             if A[GUARD] != 0:

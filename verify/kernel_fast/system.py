@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 
 from verify.kernel.system import ONE, SLOPE_BITS, P
-from verify.kernel_fast.arithmetic import HALF_P, compiled, plain_product, product, quotient, total
+from verify.kernel_fast.arithmetic import DOWN, HALF_P, UNIT, UP, compiled, plain_product, product, quotient, total
 from verify.kernel_fast.layout import (
     BETA,
     BOX,
@@ -155,9 +155,9 @@ def tighten(A):
         if A[low + j] >= 0 or A[high + j] <= 0:
             continue
         meta = system + 2 + META * j
-        A[low + j] = max(A[low + j], lower(A, meta, 1)[1])
+        A[low + j] = max(A[low + j], lower(A, meta, UP)[1])
         if A[low + j] < 0:
-            A[high + j] = min(A[high + j], -lower(A, meta, -1)[1])
+            A[high + j] = min(A[high + j], -lower(A, meta, DOWN)[1])
         if A[low + j] > A[high + j]:
             return False
     return True
@@ -197,7 +197,7 @@ def compose(A, meta):
     """Work row = the row with the variables marked 1 replaced by their rows; results in CONST_OUT, ERR_OUT."""
     system, top = A[SYSTEM], A[meta + R_LAST]
     clear(A, A[system])
-    add_row(A, meta, ONE)
+    add_row(A, meta, UNIT)
     constant, error = A[meta + META_CONSTANT], A[meta + META_ERROR]
     for j in range(top - 1, -1, -1):
         t = A[A[WORK_R] + j]

@@ -20,7 +20,7 @@ from verify.kernel.walk import (
     WEIGHTED,
 )
 from verify.kernel_fast import layout as at
-from verify.kernel_fast.arithmetic import compiled, total
+from verify.kernel_fast.arithmetic import NOTHING, UP, compiled, total
 from verify.kernel_fast.build import build
 from verify.kernel_fast.layout import (
     ALL_BUILT,
@@ -117,7 +117,7 @@ def bound_case(A, case):
     for c in range(A[A[at.CASE_START] + case], A[A[at.CASE_START] + case + 1]):
         r = A[A[at.CASE_ROW] + c]
         if A[A[at.VALID] + r] == 0:
-            constant, least = lower(A, A[A[at.ROW_AT] + r], 1)
+            constant, least = lower(A, A[A[at.ROW_AT] + r], UP)
             form = A[at.FORM] + r * (d + 1)
             for k in range(d):
                 A[form + k] = A[A[at.WORK_S] + k]
@@ -189,7 +189,7 @@ def weigh(A, B, case, place):
     system = A[at.SYSTEM]
     n, first = A[system], A[A[at.CASE_START] + case]
     clear(A, n)
-    constant, error, strict = 0, 0, False
+    constant, error, strict = NOTHING, NOTHING, False
     for c in range(first, A[A[at.CASE_START] + case + 1]):
         gamma, r = numba.int64(B[place + c - first]), A[A[at.CASE_ROW] + c]
         more, off = add_form(A, A[A[at.ROW_AT] + r], gamma * ONE)
@@ -212,9 +212,9 @@ def weighted(A, B):
         if A[at.POS] > A[at.END]:
             return False
         prepare_hints(A, system)
-        if not read_hints(A, B, A[at.SLOPE], 1 << SLOPE_BITS, system):
+        if not read_hints(A, B, A[at.SLOPE], UP << SLOPE_BITS, system):
             return False
-        if not read_hints(A, B, A[at.BETA], 1 << 50, system):
+        if not read_hints(A, B, A[at.BETA], UP << 50, system):
             return False
         if system == 0:
             continue

@@ -1,8 +1,10 @@
 """Getting at the compiled search and the compiled kernel quickly.
 
-Compiling takes Numba some seconds and importing it a third of one.  So the object code is compiled once per machine,
-kept in a cache directory, and from then on linked straight into the process with llvmlite, without Numba.
-The object is specific to source, versions and processor, all of which are in its file name.
+Compiling takes Numba ten seconds an entry, and importing it a third of one.  So each entry's object code is compiled
+once per machine, kept in a file of the cache directory, and from then on linked straight into the process with
+llvmlite, without Numba.  The object is specific to source, versions and processor, all of which are in its file name.
+
+A compiler makes the entry that is wanted first, keeps it at once, and goes on with the others that are missing.
 
 What is in the cache directory is run as code.  So directory and file must belong to the user (or to root), and
 nobody else may write to them; otherwise they are left alone, and code is compiled for this process only.  A checksum
@@ -18,37 +20,37 @@ import hashlib
 import json
 import os
 import platform
-import re
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from importlib import import_module, metadata
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from verify.core import child
+from verify.native.compilation import ENTRIES, compile_object
 
 Explore = Callable[[int, int], int]  # addresses of the two arrays -> status
 
-ENTRIES = {  # what the object code holds: by name the module and the type of its second array
-    "search": ("verify.search.compiled.tree", "float64"),
-    "kernel": ("verify.kernel_fast.walk", "uint8"),
+SOURCES = {  # by entry: the packages whose sources its object code depends on
+    "boxes": ("search/compiled", "native"),
+    "phases": ("search/compiled", "native"),
+    "kernel": ("kernel_fast", "kernel", "native"),
 }
-
-PACKAGES = ("search/compiled", "kernel_fast", "native")  # whose sources the object code depends on
 START_AFTER_S = 0.3  # a search that ends before starts no compiler
-KEPT_OBJECTS = 3  # of this version and earlier ones; the newest stay
-LOCK = "compiling.lock"
+POLL_S = 0.05
+KEPT_OBJECTS = 3  # per entry, of this version and earlier ones; the newest stay
 COMPILING = "compiling the search, once per machine"
 COMPILING_FOR_NOW = "compiling the search, for this run only ({reason})"
 MAIN = "from verify.native.machine import main; main(*sys.argv[1:])"
 CHECKSUM_BYTES = 32
 _NUMBA_RUNTIME = ("numba_", "NRT_")  # called on error paths only, which compiled code without exceptions never takes
 _engines: dict[str, object] = {}  # linked code by checksum: it must stay alive as long as anyone may call it
-_linked: dict[str, dict[str, Explore]] = {}  # the same, as functions by entry
-_homeless: dict[str, dict[str, Explore]] = {}  # by object name: code that could not be kept
+_linked: dict[str, Explore] = {}  # the same, as functions
+_homeless: dict[str, Explore] = {}  # by object name: code that could not be kept
 _makings: list[_Making] = []  # the latest
 
 
@@ -63,16 +65,17 @@ def cache_directory() -> Path | None:
     return Path(base) / "policyproof" if os.path.isabs(base) else None
 
 
-def object_name() -> str:
-    """The name of the cache file for this source, these versions and this processor."""
+@cache
+def object_name(entry: str) -> str:
+    """The name of an entry's cache file for this source, these versions and this processor."""
     import llvmlite.binding as llvm
 
     home = Path(__file__).parent.parent
-    parts = [file.read_bytes() for package in PACKAGES for file in sorted((home / package).glob("*.py"))]
+    parts = [file.read_bytes() for package in SOURCES[entry] for file in sorted((home / package).glob("*.py"))]
     facts = (metadata.version("numba"), metadata.version("llvmlite"), platform.machine(), sys.platform)
     parts.append(repr((*facts, sys.version_info[:2], llvm.get_host_cpu_name())).encode())
     parts.append(llvm.get_host_cpu_features().flatten().encode())
-    return f"search-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
+    return f"{entry}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:24]}.o"
 
 
 def distrust(directory: Path) -> str | None:
@@ -96,13 +99,13 @@ def _ours(facts: os.stat_result) -> bool:
     return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def read_object(directory: Path) -> bytes | None:
-    """The cache file, if it is there, whole, and nobody else's."""
+def read_object(directory: Path, entry: str) -> bytes | None:
+    """An entry's cache file, if it is there, whole, and nobody else's."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         if not _ours(directory.stat()):
             return None
-        with open(os.open(directory / object_name(), flags), "rb") as file:
+        with open(os.open(directory / object_name(entry), flags), "rb") as file:
             facts = os.fstat(file.fileno())
             data = file.read() if stat.S_ISREG(facts.st_mode) and _ours(facts) else b""
     except OSError:
@@ -114,29 +117,6 @@ def _intact(data: bytes) -> bool:
     return len(data) > CHECKSUM_BYTES and hashlib.sha256(data[CHECKSUM_BYTES:]).digest() == data[:CHECKSUM_BYTES]
 
 
-def compile_object() -> tuple[bytes, dict[str, Any]]:
-    """Compile all entries: (their object codes in a row, {"entries": {name: [symbol, bytes]}, "externals": names}).
-
-    The externals are the functions that the code calls by name.
-    """
-    from numba import njit
-    from numba.core import types
-
-    numeric: Any = types
-    code, entries, externals = b"", {}, {"memset", "memcpy", "memmove"}
-    for name, (module, second) in ENTRIES.items():
-        signature = numeric.int64(numeric.CPointer(numeric.int64), numeric.CPointer(getattr(numeric, second)))
-        entry = import_module(module).entry
-        function: Any = njit(signature, error_model="numpy", boundscheck=False, nogil=True)(entry)
-        (overload,) = function.overloads.values()
-        part = bytes(overload.library._get_compiled_object())
-        declared = re.findall(r"^declare [^@]*@\"?([\w.$]+)", overload.library.get_llvm_str(), re.MULTILINE)
-        externals |= {external for external in declared if not external.startswith("llvm.")}
-        entries[name] = [str(overload.fndesc.llvm_func_name), len(part)]
-        code += part
-    return code, {"entries": entries, "externals": sorted(externals)}
-
-
 def _packed(code: bytes, facts: dict[str, Any]) -> bytes:
     """Checksum, length of the header, header, code."""
     header = json.dumps(facts).encode()
@@ -144,18 +124,50 @@ def _packed(code: bytes, facts: dict[str, Any]) -> bytes:
     return hashlib.sha256(body).digest() + body
 
 
-def store() -> Path:
-    """Compile and write the cache file, whole or not at all; one process at a time.  Raises OSError."""
+def store(entries: Sequence[str] = tuple(ENTRIES)) -> Path:
+    """Compile what is missing into the cache directory, and wait for it; returns the directory.  Raises OSError."""
+    directory = _trusted()
+    if not missing(entries):
+        return directory
+    compiler = child.start(MAIN, [",".join(entries)])
+    try:
+        failed = compiler.wait()
+    except BaseException:
+        compiler.kill()
+        raise
+    if failed or missing(entries):
+        raise OSError(f"compiling {', '.join(missing(entries))} failed, see above")
+    return directory
+
+
+def _trusted() -> Path:
+    """The cache directory.  Raises OSError with the reason why there is none that may be used."""
     directory = cache_directory()
     reason = "there is no home directory" if directory is None else distrust(directory)
     if directory is None or reason is not None:
         raise OSError(reason)
-    path = directory / object_name()
-    with _locked(directory):
-        if read_object(directory) is not None:  # another process has made it meanwhile
-            return path
-        data = _packed(*compile_object())
-        handle, temporary = tempfile.mkstemp(dir=directory, suffix=".part")
+    return directory
+
+
+def missing(entries: Sequence[str] = tuple(ENTRIES)) -> list[str]:
+    """The entries that `cached` would not give."""
+    directory = cache_directory()
+    kept = [e for e in entries if directory is not None and read_object(directory, e) is not None]
+    return [e for e in entries if e not in kept and object_name(e) not in _homeless]
+
+
+def keep(entry: str) -> None:
+    """Compile an entry in this process and write its file, whole or not at all; one process at a time.
+
+    Raises OSError.
+    """
+    directory = _trusted()
+    path = directory / object_name(entry)
+    with _locked(directory, entry):
+        if read_object(directory, entry) is not None:  # another process has made it meanwhile
+            return
+        data = _packed(*compile_object(entry))
+        handle, temporary = tempfile.mkstemp(dir=directory, prefix=f"{entry}-", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -163,19 +175,22 @@ def store() -> Path:
         except BaseException:
             os.unlink(temporary)
             raise
-        _clean(directory, path)
-    return path
+        _clean(directory, entry, path)
+
+
+def lock_name(entry: str) -> str:
+    return f"{entry}.lock"
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock; it falls with the process.  Where locks do not work two compilers only waste time."""
+def _locked(directory: Path, entry: str) -> Iterator[None]:
+    """Hold an entry's lock; it falls with the process.  Where locks do not work two compilers only waste time."""
     try:
         import fcntl
     except ImportError:
         yield
         return
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    handle = os.open(directory / lock_name(entry), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -184,30 +199,30 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _clean(directory: Path, newest: Path) -> None:
-    """Under the lock: remove what compilers left that were killed, and all but the newest objects."""
+def _clean(directory: Path, entry: str, newest: Path) -> None:
+    """Under the lock: remove what compilers left that were killed, and all but an entry's newest objects."""
     with contextlib.suppress(OSError):
-        objects = [file for file in directory.glob("search-*.o") if file != newest]
+        objects = [file for file in directory.glob(f"{entry}-*.o") if file != newest]
         objects.sort(key=lambda file: file.stat().st_mtime, reverse=True)
-        for file in [*objects[KEPT_OBJECTS - 1 :], *directory.glob("*.part")]:
+        for file in [*objects[KEPT_OBJECTS - 1 :], *directory.glob(f"{entry}-*.part")]:
             file.unlink()
 
 
-def link(data: bytes) -> dict[str, Explore] | None:
+def link(data: bytes) -> Explore | None:
     """Link a cache file's object code into this process, once; None when it is damaged or calls what is not here."""
     if not _intact(data):
         return None
     checksum, body = data[:CHECKSUM_BYTES].hex(), data[CHECKSUM_BYTES:]
     if checksum not in _linked:
         size = int.from_bytes(body[:4], "little")
-        functions = _link(checksum, json.loads(body[4 : 4 + size]), body[4 + size :])
-        if functions is None:
+        function = _link(checksum, json.loads(body[4 : 4 + size]), body[4 + size :])
+        if function is None:
             return None
-        _linked[checksum] = functions
+        _linked[checksum] = function
     return _linked[checksum]
 
 
-def _link(checksum: str, facts: dict[str, Any], code: bytes) -> dict[str, Explore] | None:
+def _link(checksum: str, facts: dict[str, Any], code: bytes) -> Explore | None:
     import llvmlite.binding as llvm
 
     for name in facts["externals"]:
@@ -220,15 +235,13 @@ def _link(checksum: str, facts: dict[str, Any], code: bytes) -> dict[str, Explor
     engine = llvm.create_mcjit_compiler(
         llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine()
     )
-    for _, size in facts["entries"].values():
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code[:size]))
-        code = code[size:]
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    addresses = {name: engine.get_function_address(symbol) for name, (symbol, _) in facts["entries"].items()}
-    if not all(addresses.values()):
+    address = engine.get_function_address(facts["symbol"])
+    if not address:
         return None
     _engines[checksum] = engine
-    return {name: _function(address) for name, address in addresses.items()}
+    return _function(address)
 
 
 def _function(address: int) -> Explore:
@@ -254,39 +267,54 @@ def _address(name: str) -> int | None:
         return None
 
 
-def cached(entry: str = "search") -> Explore | None:
-    """A compiled entry if the cache file is there and can be trusted (or was made for this process), else None."""
+def cached(entry: str) -> Explore | None:
+    """A compiled entry if its cache file is there and can be trusted (or was made for this process), else None."""
     directory = cache_directory()
-    data = read_object(directory) if directory is not None else None
-    functions = _homeless.get(object_name()) if data is None else link(data)
-    return functions[entry] if functions is not None else None
+    data = read_object(directory, entry) if directory is not None else None
+    return _homeless.get(object_name(entry)) if data is None else link(data)
 
 
 class _Making:
     """A compiler at work, for every search of this process that waits for it.  Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: str) -> None:
         directory = cache_directory()
         reason = "there is no home directory" if directory is None else distrust(directory)
         self.phase = COMPILING if reason is None else COMPILING_FOR_NOW.format(reason=reason)
-        self._file = None if reason is None else tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
-        descriptors = [] if self._file is None else [self._file.fileno()]
-        self.process = child.start(MAIN, [str(d) for d in descriptors], descriptors=descriptors, quiet=True)
+        self.awaited: set[str] = set()  # entries that some search has no substitute for
+        self.entries = list(dict.fromkeys([first, *missing()]))
+        self._paths = {e: directory / object_name(e) for e in self.entries} if directory is not None else {}
+        self._files: dict[str, IO[bytes]] = {}  # what cannot be kept; they have no names
+        if reason is not None:
+            self._files = {e: tempfile.TemporaryFile() for e in self.entries}  # noqa: SIM115 - as long as this lives
+        descriptors = [file.fileno() for file in self._files.values()]
+        numbers = ",".join(map(str, descriptors))
+        self.process = child.start(MAIN, [",".join(self.entries), numbers], descriptors=descriptors, quiet=True)
         atexit.register(self.close)
 
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def take(self) -> Explore | None:
-        """What it made, once it has ended."""
-        if self._file is None:
-            return cached()
-        self._file.seek(0)
-        functions = link(self._file.read())
-        if functions is None:
+    def take(self, entry: str) -> Explore | None:
+        """What it has made so far."""
+        function = self._look(entry)
+        if function is None:
+            self.awaited.add(entry)
+        else:
+            self.awaited.discard(entry)
+        return function
+
+    def _look(self, entry: str) -> Explore | None:
+        if entry not in self._files:
+            return cached(entry) if self._paths[entry].exists() else None
+        file = self._files[entry]
+        if not os.fstat(file.fileno()).st_size:
             return None
-        _homeless[object_name()] = functions
-        return functions["search"]
+        file.seek(0)
+        function = link(file.read())  # None while it is being written
+        if function is not None:
+            _homeless[object_name(entry)] = function
+        return function
 
     def close(self) -> None:
         """End it, if it is still at work."""
@@ -294,55 +322,76 @@ class _Making:
         if self.running():
             self.process.kill()
             self.process.wait()
-        if self._file is not None:
-            self._file.close()
+        for file in self._files.values():
+            file.close()
 
 
 def compiling() -> str | None:
-    """What to show while a compiler of this process works, else None."""
-    return _makings[-1].phase if _makings and _makings[-1].running() else None
+    """What to show while a compiler of this process works on an entry that is waited for, else None."""
+    return _makings[-1].phase if _makings and _makings[-1].awaited and _makings[-1].running() else None
 
 
 class Compiler:
-    """The compiled search, or its making: linked from the cache, else compiled in a process of its own.
+    """A compiled entry, or its making: linked from the cache, else compiled in a process of its own.
 
-    That process is started a moment after it is wanted, dies with this one, and writes the file whole or not at all.
-    Where nothing can be kept the code is for this process only.
+    That process is started a moment after the entry is wanted, and dies with this one.  It makes this entry first, then
+    the others that are missing: each file whole or not at all.  Where nothing can be kept the code is for this process
+    only.  An entry that is there does not wait: the others are made while it is used, as long as `ready` is called.
     """
 
-    def __init__(self, *, wanted: bool) -> None:
-        self.explore = cached() if wanted else None
+    def __init__(self, entry: str | None) -> None:
+        self.entry = entry
+        self.explore = cached(entry) if entry is not None else None
         self._making: _Making | None = None
-        self._start_at = time.monotonic() + START_AFTER_S if wanted and self.explore is None else None
+        self._start_at = time.monotonic() + START_AFTER_S if entry is not None else None
 
-    def _start(self) -> None:
+    def _start(self, entry: str) -> None:
         """Start the compiler, or wait for the one that another search has started; without one if that fails."""
-        if _makings and _makings[-1].running():
+        if _makings and _makings[-1].running() and entry in _makings[-1].entries:
             self._making = _makings[-1]
         elif child.possible():
             with contextlib.suppress(OSError):
-                self._making = _Making()
+                self._making = _Making(entry)
                 _makings[:] = [self._making]
 
     def ready(self) -> Explore | None:
-        """The compiled search once it can be had; None while it is being compiled, or for good if it cannot be."""
+        """The compiled entry once it can be had; None while it is being compiled, or for good if it cannot be."""
+        if self.entry is None:
+            return None
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self._start_at = None
-            self._start()
-        if self._making is not None and not self._making.running():
-            making, self._making = self._making, None
-            self.explore = making.take()
+            if self.explore is None or missing():
+                self._start(self.entry)
+        if self.explore is None and self._making is not None:
+            making = self._making
+            if not making.running():
+                self._making = None
+            self.explore = making.take(self.entry)
         return self.explore
 
+    def pending(self) -> bool:
+        """Whether it may still become ready."""
+        return self.explore is None and (self._start_at is not None or self._making is not None)
 
-def main(parent: str, descriptor: str | None = None) -> None:
-    """The compiling process's entry: into the cache, or into an open file."""
+
+def awaited(entry: str, stop: Callable[[], bool]) -> Explore | None:
+    """A compiled entry, waited for while it is being made and `stop` allows."""
+    compiler = Compiler(entry)
+    while compiler.ready() is None and compiler.pending() and not stop():
+        time.sleep(POLL_S)
+    return compiler.explore
+
+
+def main(parent: str, entries: str, descriptors: str = "") -> None:
+    """The compiling process's entry: into the cache, or into open files."""
     child.die_with_parent(int(parent))
-    if descriptor is None:
-        store()
+    if not descriptors:
+        for entry in entries.split(","):
+            keep(entry)
         return
-    with open(int(descriptor), "wb") as file:
-        file.write(_packed(*compile_object()))
+    for entry, descriptor in zip(entries.split(","), descriptors.split(","), strict=True):
+        with open(int(descriptor), "wb") as file:
+            file.write(_packed(*compile_object(entry)))
 
 
 if __name__ == "__main__":

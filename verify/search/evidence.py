@@ -14,6 +14,7 @@ from verify.core.normal_form import NormalForm
 from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
+from verify.native.machine import awaited
 from verify.search.run import Run
 from verify.search.sketch import Sketch, slope_passes
 
@@ -58,6 +59,8 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
         stop = partial(_over, run, now, until)
+        if work >= CHEAP_WORK:
+            _await_kernel(run, stop, until - (work * SECONDS_PER_WORK if plain else 0.0))
         if weights * slope_passes(sketches) * SECONDS_PER_WORK > until - now:
             raise UncertifiedError("checking its slopes would take longer than is left")
         certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
@@ -70,6 +73,16 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
         note = f"DEFECT: the proof of {decision.answer} does not hold: {problem}; please report this"
         return Decision("unknown", reason="defect", notes=(note,), statistics=decision.statistics)
     return _proved(decision, payload, checked)
+
+
+def _await_kernel(run: Run, stop: Callable[[], bool], until: float) -> None:
+    """Have the compiled kernel at hand, if it can be had in time."""
+
+    def over() -> bool:
+        run.report("certifying", 1.0, 0)
+        return stop() or run.budget.clock() > until
+
+    awaited("kernel", over)
 
 
 def _checked(certifying: Callable[..., bytes], checking: Callable[[bytes], Checked]) -> tuple[bytes, Checked]:

@@ -15,7 +15,8 @@ from verify.bounds.compressed import Indices, compress
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
-from verify.native.machine import Compiler, Explore
+from verify.native import machine
+from verify.native.machine import Compiler, Explore, awaited
 from verify.search.attack import Attack, Point, is_solution
 from verify.search.branch import (
     JUDGE_SECONDS,
@@ -67,8 +68,8 @@ class Search:
         widths = (problem.upper > problem.lower).sum(axis=1)
         self.narrow = int(widths.max()) <= NARROW  # few enough inputs to split them, rather than ReLU phases
         self.found: Point | None = None
-        self.compiler = Compiler(wanted=False)
-        self.asked = False  # for the compiled search
+        self.entry = "boxes" if self.narrow else "phases"
+        self.compiler = Compiler(None)
         self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
         self.sketch = run.sketch
@@ -111,7 +112,7 @@ class Search:
         """One bound pass over every region; open ones stay on the frontier, small ones go to the judge."""
         small = problem_is_small(self.problem)
         if not small and self.narrow and len(self.problem.regions) <= FEW_REGIONS:
-            self.compiler, self.asked = Compiler(wanted=True), True
+            self.compiler = Compiler(self.entry)
             if self.compiler.ready() is not None:
                 return False  # the compiled search bounds faster
         roots, self.frontier.stack = self.frontier.stack, []
@@ -124,8 +125,8 @@ class Search:
                 return True
             if remaining is not None and self.judge_leaves(remaining, everything=small):
                 return True
-        if self.frontier.stack and not self.asked:
-            self.compiler, self.asked = Compiler(wanted=True), True
+        if self.frontier.stack and self.compiler.entry is None:
+            self.compiler = Compiler(self.entry)
         return False
 
     def split_until_compiled(self) -> bool:
@@ -189,7 +190,10 @@ class Search:
         return False
 
     def explore_box(self, explore: Explore, batch: Batch, *, nested: bool = False) -> bool:
-        """Search one box to the end; what the budget or non-finite numbers leave open is noted as unsettled."""
+        """Search one box to the end; what the budget or non-finite numbers leave open is noted as unsettled.
+
+        `explore` is the compiled entry of `self.entry`.
+        """
         problem, box = self.problem, (batch.lower, batch.upper)
         intervals_only = self.narrow and batch.inherited is None
         enclosure = propagate(
@@ -211,7 +215,11 @@ class Search:
                     self.sketch.add(int(batch.region[0]), OPEN)
                 return self.found is not None
             self.frontier.settled, system = settled, refinement.system  # inputs are split after all
-        session = BoxSession(explore, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
+        by_inputs = explore if self.narrow else awaited("boxes", self.run.stop)
+        if by_inputs is None:
+            self.unsettled = True
+            return False
+        session = BoxSession(by_inputs, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
         share = float(batch.share[0])
         if nested:
             return self.drive(explore, session, batch, share)
@@ -221,16 +229,19 @@ class Search:
             if self.drive(explore, session, batch, share, began + BOXES_TRIAL):
                 return True
             slow = session.settled < BOXES_TRIAL / BOXES_PROMISING
-            if session.open and slow and self.try_phases(explore, batch, rows, places, settled):
+            if session.open and slow and self.try_phases(batch, rows, places, settled):
                 return self.found is not None
         return bool(session.open) and not self.unsettled and self.drive(explore, session, batch, share)
 
-    def try_phases(self, explore: Explore, batch: Batch, rows: Indices, places: Indices, settled: float) -> bool:
+    def try_phases(self, batch: Batch, rows: Indices, places: Indices, settled: float) -> bool:
         """Search by ReLU phases for a while what splitting of inputs does not seem to end soon; true when that is over.
 
         `settled`: the share of the domain that was settled before this box.
         """
         plan, reached, clock = self.problem.plan, self.frontier.settled, self.run.budget.clock
+        explore = machine.cached("phases")
+        if explore is None:
+            return False
         enclosure = propagate(plan, (batch.lower, batch.upper), self.problem.row_block, batch.inherited, self.run.stop)
         refinement = Refinement(self.run, explore, plan, enclosure, compress(plan, enclosure, rows), rows)
         self.frontier.settled = settled
@@ -326,6 +337,7 @@ class Search:
                 if self.settle_leaf(explore, batch, (low, high), share * part, judge=status == layout.LEAF):
                     return True
                 base = self.frontier.settled - share * session.settled
+            self.compiler.ready()  # other entries that are missing are made meanwhile
             if self.run.stop():
                 self.unsettled = True
                 return False

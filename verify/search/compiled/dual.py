@@ -46,7 +46,8 @@ def dual_bound(F, P, system, d, unstable, upto, case, length, at):
     form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny = at
     for k in range(d + upto):
         F[form + k] = 0.0
-    state = (0.0, 0.0, 0.0, 0, upto, 0)
+    none = np.int64(0)  # typed: Numba compiles a callee anew for every literal
+    state = (0.0, 0.0, 0.0, none, upto, none)
     for m in range(length):
         if F[weights + m] != 0.0:
             state = add_row(F, system, unstable + P[case + m], F[weights + m], d, form, state)

@@ -32,7 +32,7 @@ from __future__ import annotations
     CLOSED_SHARE,  # F offset
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
-    BY_PHASES,  # 1 = split ReLU phases instead of inputs
+    BY_PHASES,  # 1 = the arrays are for splitting ReLU phases, not inputs
     TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
     REFINE,  # by phases: the ReLU to refine at the root, -1 for none
     REFINE_SPLITS,  # by phases: how often the box may be split for one bound of it
@@ -54,4 +54,4 @@ LOG_WORDS = 1 << 18  # room for steps; a session whose log is full returns
 PHASE_LOG_WORDS = 1 << 14
 SLOPE_UNITS = 256.0  # by phases, slopes are multiples of 1/256, as in verify.kernel.system
 
-DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL = range(5)  # what `explore` returns
+DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL, MISTAKEN = range(6)  # what an entry returns; the last: not its arrays

@@ -7,10 +7,14 @@ costs most is split.
 
 from __future__ import annotations
 
+import numba
+import numpy as np
+
 from verify.search.compiled.dual import ascend, dual_bound, primal_values
 from verify.search.compiled.layout import (
     BOX_LIMIT,
     BOXES_DONE,
+    BY_PHASES,
     CANDIDATE,
     CASE_LENGTH,
     CASE_ROWS,
@@ -30,6 +34,7 @@ from verify.search.compiled.layout import (
     LOG_SIZE,
     LOG_USED,
     META,
+    MISTAKEN,
     NUMBERS,
     NUMBERS_SIZE,
     NUMBERS_USED,
@@ -56,8 +61,10 @@ from verify.search.compiled.system import (
     value_at,
 )
 
-STEPS, FIRST_STEPS, LAST_STEPS = 6, 60, 400
-REFINE_STEPS = 15
+# Numbers handed on are typed: Numba compiles a function anew for every literal it is called with.
+NONE, ONE, ROOT = np.int64(0), np.int64(1), np.int64(0)
+STEPS, FIRST_STEPS, LAST_STEPS = np.int64(6), np.int64(60), np.int64(400)
+REFINE_STEPS = np.int64(15)
 SEARCH_STEPS = 4  # trials of a multiplier in one ReLU's half
 CANDIDATES = 6  # ReLUs tried before each split
 PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
@@ -206,7 +213,7 @@ def look_ahead(F, P, system, d, unstable, upto, case, length, scores, choice, at
     for k in range(upto):
         F[scores + unstable + k] = F[coefficients + k]
     for _ in range(CANDIDATES):
-        j = -1
+        j = -ONE
         for k in range(upto):
             if F[scores + k] > 0.0 and (j < 0 or F[scores + k] > F[scores + j]):
                 j = k
@@ -270,10 +277,10 @@ def branch(F, P, system, d, unstable, upto, case, bound, splits, lows, x, z, his
     changed.
     """
     relaxations, scales = at[1], lows + 4 * unstable
-    save(F, P, 1, unstable, lows, bound, 0)
-    last = 1
+    save(F, P, ONE, unstable, lows, bound, NONE)
+    last = ONE
     for _ in range(splits):
-        worst = 1
+        worst = ONE
         for frame in range(2, last + 1):
             if F[P[FRAMES] + frame * P[FRAME_FLOATS]] < F[P[FRAMES] + worst * P[FRAME_FLOATS]]:
                 worst = frame
@@ -281,20 +288,20 @@ def branch(F, P, system, d, unstable, upto, case, bound, splits, lows, x, z, his
         if bound > 0.0:
             break
         restore(F, P, worst, unstable, lows, relaxations)
-        dual_bound(F, P, system, d, unstable, upto, case, 1, at)
+        dual_bound(F, P, system, d, unstable, upto, case, ONE, at)
         primal_values(F, system, d, unstable, upto, x, z, at)
         choice = shortlist(F, upto, relaxations, at[7], z, z + upto, history)
         if choice < 0:
             break
-        choice, up, down = look_ahead(F, P, system, d, unstable, upto, case, 1, history, choice, at)
+        choice, up, down = look_ahead(F, P, system, d, unstable, upto, case, ONE, history, choice, at)
         scale = abs(F[at[7] + choice])
         for half in range(2):
             restore(F, P, worst, unstable, lows, relaxations)
             enter_half(F, unstable, lows, relaxations, choice, half == 0, up if half == 0 else down, scale)
-            part = ascend(F, P, system, d, unstable, upto, 0, case, 1, STEPS, x, z, history, scales, at)
+            part = ascend(F, P, system, d, unstable, upto, NONE, case, ONE, STEPS, x, z, history, scales, at)
             if not part > bound:  # a NaN, too, leaves what is known of the whole
                 part = bound
-            save(F, P, worst if half == 1 else last + 1, unstable, lows, part, 0)
+            save(F, P, worst if half == 1 else last + 1, unstable, lows, part, NONE)
         last += 1
     bound = F[P[FRAMES] + P[FRAME_FLOATS]]
     for frame in range(2, last + 1):
@@ -310,7 +317,7 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
     Uses the case's first slot for the row and its first weight for the sign.
     """
     i, alphas, slot = P[REFINE], at[4], P[CASE_ROWS]
-    restore(F, P, 0, unstable, lows, relaxations)
+    restore(F, P, ROOT, unstable, lows, relaxations)
     kept_row, kept_weight = P[slot], F[weights]
     P[slot] = i - unstable
     low, high = F[lows + i], F[lows + unstable + i]
@@ -318,10 +325,12 @@ def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history,
         F[weights] = 1.0 if side == 0 else -1.0
         for j in range(i):
             F[alphas + j] = F[relaxations + 4 * j + 1]
-        bound = ascend(F, P, system, d, unstable, i, 0, slot, 1, REFINE_STEPS, x, z, history, lows + 4 * unstable, at)
+        bound = ascend(
+            F, P, system, d, unstable, i, NONE, slot, ONE, REFINE_STEPS, x, z, history, lows + 4 * unstable, at
+        )
         if bound <= 0.0 and P[REFINE_SPLITS] > 0:
             bound = branch(F, P, system, d, unstable, i, slot, bound, P[REFINE_SPLITS], lows, x, z, history, at)
-            restore(F, P, 0, unstable, lows, relaxations)
+            restore(F, P, ROOT, unstable, lows, relaxations)
         if side == 0 and bound > low:
             low = bound
         if side == 1 and -bound < high:
@@ -398,3 +407,10 @@ def explore_phases(P, F):
         if found:
             return CANDIDATE
     return DONE if P[DEPTH] == 0 else OUT_OF_BOXES
+
+
+def entry(ints, floats):
+    """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
+    P = numba.carray(ints, (ints[0],))
+    F = numba.carray(floats, (ints[1],))
+    return explore_phases(P, F) if P[BY_PHASES] == 1 else MISTAKEN

@@ -28,7 +28,10 @@ class Session:
     def run(self, boxes: int) -> int:
         """Visit at most `boxes` subproblems; returns a status of `layout`."""
         self.integers[layout.BOX_LIMIT] = boxes
-        return self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
+        status = self.explore(self.integers.ctypes.data, self.floats.ctypes.data)
+        if status == layout.MISTAKEN:
+            raise AssertionError("a session was given another kind's compiled entry")
+        return status
 
     @property
     def settled(self) -> float:

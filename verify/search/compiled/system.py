@@ -162,16 +162,17 @@ def tighten(F, system, d, unstable, lows, highs, slopes, at, tiny):
     `slopes` receives, per ReLU and input, the larger |coefficient| of its lower and upper linear form.
     """
     fixed = 0
+    nowhere = np.int64(-1)  # typed: Numba compiles a callee anew for every literal
     for i in range(unstable):
         low, high = F[lows + i], F[highs + i]
         place = at[1] + 4 * i
-        found = backward(F, system, d, i, i, 1.0, at, tiny, -1)
+        found = backward(F, system, d, i, i, 1.0, at, tiny, nowhere)
         if found > low:
             low = found
         for k in range(d):
             F[slopes + i * d + k] = abs(F[at[0] + k])
         if low < 0.0:
-            found = -backward(F, system, d, i, i, -1.0, at, tiny, -1)
+            found = -backward(F, system, d, i, i, -1.0, at, tiny, nowhere)
             for k in range(d):
                 F[slopes + i * d + k] = max(F[slopes + i * d + k], abs(F[at[0] + k]))
             if found < high:

@@ -11,6 +11,7 @@ Everything lives in two flat arrays, so that the compiled code can be kept on di
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 from verify.search.compiled.layout import (
     ARENA,
@@ -41,6 +42,7 @@ from verify.search.compiled.layout import (
     LOG_USED,
     MASK,
     META,
+    MISTAKEN,
     NEEDED,
     OUT_OF_BOXES,
     POINT,
@@ -51,7 +53,6 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.phases import explore_phases
 from verify.search.compiled.system import (
     ROUNDOFF,
     SHAKY,
@@ -64,7 +65,8 @@ from verify.search.compiled.system import (
 )
 
 # Steps of a proof, numbered as in verify.kernel.walk.
-STEP_LEAF, STEP_TIGHTEN, STEP_REDUCE, STEP_BOUND, STEP_CLIP, STEP_LOW, STEP_HIGH = 0, 1, 2, 3, 4, 7, 8
+# Typed: Numba would compile `log` anew for every literal.
+STEP_LEAF, STEP_TIGHTEN, STEP_REDUCE, STEP_BOUND, STEP_CLIP, STEP_LOW, STEP_HIGH = map(np.int64, (0, 1, 2, 3, 4, 7, 8))
 TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
 FAIR_TURN = 16  # every so many levels the relatively widest input is split, whatever the scores say
@@ -389,4 +391,4 @@ def entry(ints, floats):
     """The compiled entry: two raw pointers; the first two integers are the arrays' lengths."""
     P = numba.carray(ints, (ints[0],))
     F = numba.carray(floats, (ints[1],))
-    return explore_phases(P, F) if P[BY_PHASES] == 1 else explore(P, F)
+    return explore(P, F) if P[BY_PHASES] == 0 else MISTAKEN
