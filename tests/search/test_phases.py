@@ -12,8 +12,8 @@ from tests.search.conftest import compiled, no_attack, splitting  # noqa: F401
 from tests.search.networks import budget
 from verify.core.floats import Floats
 from verify.search import tiers
+from verify.search.compiled.choice import full_halves, halves
 from verify.search.compiled.dual import dual_bound
-from verify.search.compiled.phases import full_halves, halves
 from verify.search.compiled.system import ACTIVE, INACTIVE, SHAKY, add_scaled, relax
 from verify.search.decide import decide
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from verify.search.compiled.dual import ascend, dual_bound, primal_values
+from verify.search.compiled.choice import look_ahead, shortlist
+from verify.search.compiled.dual import ascend, primal_values
 from verify.search.compiled.layout import (
     BOX_LIMIT,
     BOXES_DONE,
@@ -33,7 +34,6 @@ from verify.search.compiled.layout import (
     LOG,
     LOG_SIZE,
     LOG_USED,
-    META,
     MISTAKEN,
     NUMBERS,
     NUMBERS_SIZE,
@@ -41,7 +41,6 @@ from verify.search.compiled.layout import (
     OUT_OF_BOXES,
     POINT,
     REFINE,
-    REFINE_SPLITS,
     ROWS,
     SCRATCH,
     SLOPE_UNITS,
@@ -49,44 +48,10 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import (
-    ACTIVE,
-    INACTIVE,
-    SHAKY,
-    compiled,
-    least,
-    least_slope,
-    relax,
-    tighten,
-    value_at,
-)
+from verify.search.compiled.refine import PER_RELU, STEPS, refine, restore, save
+from verify.search.compiled.system import SHAKY, compiled, tighten, value_at
 
-# Numbers handed on are typed: Numba compiles a function anew for every literal it is called with.
-NONE, ONE, ROOT = np.int64(0), np.int64(1), np.int64(0)
-STEPS, FIRST_STEPS, LAST_STEPS = np.int64(6), np.int64(60), np.int64(400)
-REFINE_STEPS = np.int64(15)
-SEARCH_STEPS = 4  # trials of a multiplier in one ReLU's half
-CANDIDATES = 6  # ReLUs tried before each split
-PER_RELU = 6  # numbers a frame keeps per ReLU: lower, upper, slope, multiplier, its scale, phase
-
-
-@compiled
-def restore(F, P, frame, unstable, lows, relaxations):
-    """Read a frame's per-ReLU numbers into scratch (six runs from `lows` on) and derive the relaxations."""
-    base = P[FRAMES] + frame * P[FRAME_FLOATS] + 1
-    for k in range(PER_RELU * unstable):
-        F[lows + k] = F[base + k]
-    for j in range(unstable):
-        relax(F, relaxations + 4 * j, F[lows + j], F[lows + unstable + j])
-
-
-@compiled
-def save(F, P, frame, unstable, lows, share, depth):
-    base = P[FRAMES] + frame * P[FRAME_FLOATS]
-    F[base] = share
-    for k in range(PER_RELU * unstable):
-        F[base + 1 + k] = F[lows + k]
-    P[P[INT_FRAMES] + frame * P[FRAME_INTS]] = depth
+FIRST_STEPS, LAST_STEPS = np.int64(60), np.int64(400)
 
 
 @compiled
@@ -122,114 +87,6 @@ def looks_solved(F, P, z, unstable):
 
 
 @compiled
-def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
-    """Score every unstable ReLU by what its relaxation costs at the minimiser; returns the best (-1: none)."""
-    best, choice = 0.0, -1
-    for j in range(unstable):
-        place = relaxations + 4 * j
-        F[scores + j] = 0.0
-        if F[place] == SHAKY:
-            gap = abs(F[relaxed + j] - max(F[z + j], 0.0))
-            F[scores + j] = abs(F[coefficients + j]) * (gap + 0.2 * F[place + 3])
-            if F[scores + j] > best:
-                best, choice = F[scores + j], j
-    return choice
-
-
-@compiled
-def peak(F, form, row, constant, q, sign, box, d, size):
-    """The best (bound, multiplier) of a half with q · row in its form; sign · multiplier comes off q.
-
-    The bound is concave in the multiplier: its slope is looked at between 0 and SEARCH_STEPS doublings, then halvings.
-    """
-    best, multiplier = least(F, form, row, q, box, d) + q * constant, 0.0
-    if sign * (least_slope(F, form, row, q, box, d) + constant) >= 0.0:
-        return best, multiplier
-    low, high, trial = 0.0, -1.0, size
-    for _ in range(SEARCH_STEPS):
-        p = q - sign * trial
-        value = least(F, form, row, p, box, d) + p * constant
-        if value > best:
-            best, multiplier = value, trial
-        if sign * (least_slope(F, form, row, p, box, d) + constant) < 0.0:
-            low = trial
-        else:
-            high = trial
-        trial = 2.0 * trial if high < 0.0 else 0.5 * (low + high)
-    return best, multiplier
-
-
-@compiled
-def halves(F, system, d, j, base, at):
-    """(bound, multiplier) of each half of a ReLU whose row has no other ReLU in it, from bound and form of the whole.
-
-    Forms are moved so that the row is at rest: q counts from what the whole's relaxation takes of it.
-    """
-    form, relaxations, box, coefficients = at[0], at[1], at[2], at[7]
-    meta, place, t = system + META * j, relaxations + 4 * j, F[coefficients + j]
-    row, constant = system + int(F[meta]), F[meta + 3]
-    q, shift = (t * F[at[4] + j], 0.0) if t > 0.0 else (t * F[place + 2], t * F[place + 3])
-    rest = base - shift - least(F, form, row, 0.0, box, d)
-    active, up = peak(F, form, row, constant, t - q, 1.0, box, d, abs(t))
-    inactive, down = peak(F, form, row, constant, -q, -1.0, box, d, abs(t))
-    return rest + active, up, rest + inactive, down
-
-
-@compiled
-def full_halves(F, P, system, d, unstable, upto, case, length, j, at):
-    """Bounds of the halves of any ReLU, one pass each."""
-    place = at[1] + 4 * j
-    F[place] = ACTIVE
-    active = dual_bound(F, P, system, d, unstable, upto, case, length, at)
-    F[place] = INACTIVE
-    inactive = dual_bound(F, P, system, d, unstable, upto, case, length, at)
-    F[place] = SHAKY
-    return active, inactive
-
-
-@compiled
-def promise(active, inactive):
-    """How good a split with such bounds is: what is beyond closing does not count, the worse half a little more."""
-    return min(active, 0.0) + min(inactive, 0.0) + 0.5 * min(active, inactive, 0.0)
-
-
-@compiled
-def look_ahead(F, P, system, d, unstable, upto, case, length, scores, choice, at):
-    """The ReLU whose halves have the best bounds at the present multipliers, what is beyond closing not counted.
-
-    Tried are those whose rows have no other ReLU in them, and the CANDIDATES best-scored others.
-    """
-    coefficients = at[7]
-    best, winner, beta, gamma = -1e308, choice, 0.0, 0.0
-    base = dual_bound(F, P, system, d, unstable, upto, case, length, at)
-    for j in range(upto):
-        meta = system + META * j
-        if F[scores + j] > 0.0 and F[meta + 1] >= F[meta + 2]:
-            active, up, inactive, down = halves(F, system, d, j, base, at)
-            value = promise(active, inactive)
-            if value > best:
-                best, winner, beta, gamma = value, j, up, down
-            F[scores + j] = 0.0
-    for k in range(upto):
-        F[scores + unstable + k] = F[coefficients + k]
-    for _ in range(CANDIDATES):
-        j = -ONE
-        for k in range(upto):
-            if F[scores + k] > 0.0 and (j < 0 or F[scores + k] > F[scores + j]):
-                j = k
-        if j < 0:
-            break
-        F[scores + j] = 0.0
-        active, inactive = full_halves(F, P, system, d, unstable, upto, case, length, j, at)
-        value = promise(active, inactive)
-        if value > best:
-            best, winner, beta, gamma = value, j, 0.0, 0.0
-    for k in range(upto):
-        F[coefficients + k] = F[scores + unstable + k]
-    return winner, beta, gamma
-
-
-@compiled
 def choose(F, P, system, d, unstable, count, case, length, x, z, scores, at):
     """(the ReLU to split or -1, its coefficient's size, multipliers its active and inactive half start from).
 
@@ -257,87 +114,6 @@ def fork(F, P, frame, unstable, lows, choice, multipliers, share, depth, active_
         F[splits + choice] = 1.0 if active else -1.0
         F[betas + choice] = multipliers[0] if active else multipliers[1]
         save(F, P, frame + half, unstable, lows, 0.5 * share, depth)
-
-
-@compiled
-def enter_half(F, unstable, lows, relaxations, choice, active, beta, scale):
-    """Fix the phase of a ReLU in scratch."""
-    F[lows + (0 if active else unstable) + choice] = 0.0
-    F[lows + 3 * unstable + choice] = beta
-    F[lows + 4 * unstable + choice] = scale
-    F[lows + 5 * unstable + choice] = 1.0 if active else -1.0
-    relax(F, relaxations + 4 * choice, F[lows + choice], F[lows + unstable + choice])
-
-
-@compiled
-def branch(F, P, system, d, unstable, upto, case, bound, splits, lows, x, z, history, at):
-    """A better lower bound of one row that mentions the first `upto` ReLUs: the worst part is split, again and again.
-
-    Begins with the whole, which scratch holds, and its bound; parts are kept as frames from 1 on.  Leaves scratch
-    changed.
-    """
-    relaxations, scales = at[1], lows + 4 * unstable
-    save(F, P, ONE, unstable, lows, bound, NONE)
-    last = ONE
-    for _ in range(splits):
-        worst = ONE
-        for frame in range(2, last + 1):
-            if F[P[FRAMES] + frame * P[FRAME_FLOATS]] < F[P[FRAMES] + worst * P[FRAME_FLOATS]]:
-                worst = frame
-        bound = F[P[FRAMES] + worst * P[FRAME_FLOATS]]
-        if bound > 0.0:
-            break
-        restore(F, P, worst, unstable, lows, relaxations)
-        dual_bound(F, P, system, d, unstable, upto, case, ONE, at)
-        primal_values(F, system, d, unstable, upto, x, z, at)
-        choice = shortlist(F, upto, relaxations, at[7], z, z + upto, history)
-        if choice < 0:
-            break
-        choice, up, down = look_ahead(F, P, system, d, unstable, upto, case, ONE, history, choice, at)
-        scale = abs(F[at[7] + choice])
-        for half in range(2):
-            restore(F, P, worst, unstable, lows, relaxations)
-            enter_half(F, unstable, lows, relaxations, choice, half == 0, up if half == 0 else down, scale)
-            part = ascend(F, P, system, d, unstable, upto, NONE, case, ONE, STEPS, x, z, history, scales, at)
-            if not part > bound:  # a NaN, too, leaves what is known of the whole
-                part = bound
-            save(F, P, worst if half == 1 else last + 1, unstable, lows, part, NONE)
-        last += 1
-    bound = F[P[FRAMES] + P[FRAME_FLOATS]]
-    for frame in range(2, last + 1):
-        if F[P[FRAMES] + frame * P[FRAME_FLOATS]] < bound:
-            bound = F[P[FRAMES] + frame * P[FRAME_FLOATS]]
-    return bound
-
-
-@compiled
-def refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, at):
-    """Tighten one ReLU of the root with slopes optimised for it, then by splits.
-
-    Uses the case's first slot for the row and its first weight for the sign.
-    """
-    i, alphas, slot = P[REFINE], at[4], P[CASE_ROWS]
-    restore(F, P, ROOT, unstable, lows, relaxations)
-    kept_row, kept_weight = P[slot], F[weights]
-    P[slot] = i - unstable
-    low, high = F[lows + i], F[lows + unstable + i]
-    for side in range(2):
-        F[weights] = 1.0 if side == 0 else -1.0
-        for j in range(i):
-            F[alphas + j] = F[relaxations + 4 * j + 1]
-        bound = ascend(
-            F, P, system, d, unstable, i, NONE, slot, ONE, REFINE_STEPS, x, z, history, lows + 4 * unstable, at
-        )
-        if bound <= 0.0 and P[REFINE_SPLITS] > 0:
-            bound = branch(F, P, system, d, unstable, i, slot, bound, P[REFINE_SPLITS], lows, x, z, history, at)
-            restore(F, P, ROOT, unstable, lows, relaxations)
-        if side == 0 and bound > low:
-            low = bound
-        if side == 1 and -bound < high:
-            high = -bound
-    P[slot], F[weights] = kept_row, kept_weight
-    place = P[FRAMES] + P[REFINE] + 1
-    F[place], F[place + unstable] = low, high
 
 
 @compiled
