@@ -130,7 +130,7 @@ def test_a_lost_proof_is_a_regression(write: Write, workers: Callable[..., None]
     run(file, update=True)
     workers("obey")
     file.write_text(file.read_text().replace("<= 10", "<= 10.5"))
-    (lost,) = run(file, update=True, timeout=1.0)
+    (lost,) = run(file, update=True, timeout=3.0)
     assert lost.exit_code == 1 and "UNKNOWN" in words(lost) and "it was PROVED" in words(lost)
     assert len(files(tmp_path)) == 1  # the old proof stays: the next search may use it
     file.write_text(file.read_text().replace("\nproperty", "\n@expect(unknown)\nproperty"))

@@ -70,7 +70,7 @@ def test_interrupted_text(write: Write, number: signal.Signals, jobs: int) -> No
     with running(program("proved", "hang", "proved"), write(3), "--jobs", jobs, "--timeout", 30) as process:
         out = first_line(process)
         workers = worker_of(process, jobs)
-        time.sleep(0.5)
+        time.sleep(2.0)  # a worker on a busy machine takes a while to report how far it is
         process.send_signal(number)
         rest, err = process.communicate(timeout=10)
         assert process.returncode == 130 and err == ""
