@@ -136,14 +136,8 @@ COLUMNS = (
 
 def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
-    heading = tables.heading(
-        [
-            (
-                "run",
-                f"one warm process; compiled code's cache {warm_cache()}; not importable in checks: {', '.join(BARRED)}",
-            )
-        ]
-    )
+    run = f"one warm process; compiled code's cache {warm_cache()}; not importable in checks: {', '.join(BARRED)}"
+    heading = tables.heading([("run", run)])
     wanted = options.family or list(FAMILIES)
     claims = [i for i in read_corpus(options.corpus) if i.family in wanted and i.expected == "unsat"]
     rows, good = [], True
