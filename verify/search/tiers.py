@@ -50,7 +50,10 @@ FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
 REFINE_SHARE = 0.4  # of the time that is left, at most, for tightening a wide box before it is split
 FIRST_TRIAL = 1.0  # seconds by phases before bounds are refined further; later as long as the box has taken so far
-ATTACK_PAUSE = 4.0  # seconds of splitting per second of attack, more after every round
+ATTACK_PAUSE = 2.0  # seconds of splitting per second of attack …
+PHASES_PAUSE = (
+    4.0  # … and so many more after every round, by phases: there a point in reach is found early or not at all
+)
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
 
@@ -315,7 +318,8 @@ class Search:
             self.frontier.settled - share * session.settled,
             FIRST_BOXES if isinstance(session, BoxSession) else 1,
         )
-        next_attack, pause = clock() + CHUNK_SECONDS, ATTACK_PAUSE
+        longer = 0.0 if isinstance(session, BoxSession) else PHASES_PAUSE
+        next_attack, pause = clock() + CHUNK_SECONDS, longer or ATTACK_PAUSE
         while True:
             if isinstance(session, BoxSession):
                 session.judge_below(JUDGE_UNSTABLE if self.run.solver_calls > MANY_TIES else -1)
@@ -351,7 +355,7 @@ class Search:
                 start = clock()
                 if self.falsify(2):
                     return True
-                next_attack, pause = clock() + pause * (clock() - start), pause + ATTACK_PAUSE
+                next_attack, pause = clock() + pause * (clock() - start), pause + longer
 
     def settle_leaf(
         self, explore: Explore, parent: Batch, box: tuple[Floats, Floats], share: float, *, judge: bool
