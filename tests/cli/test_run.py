@@ -50,7 +50,19 @@ def raising(monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> None:
 def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = proving(monkeypatch, results()["proved_bounds"])
     words = "run a.nnspec --network pi=x.onnx --network y=z.onnx -p eps=1/2 --param d=3 -k one --property two"
-    more = ["--timeout", "2.5", "--memory=100", "--seed", "7", "--jobs", "3", "--certificate", "d"]
+    more = [
+        "--timeout",
+        "2.5",
+        "--memory=100",
+        "--seed",
+        "7",
+        "--jobs",
+        "3",
+        "--certificate",
+        "d",
+        "--semantics",
+        "float32",
+    ]
     assert main([*words.split(), *more]) == 0
     del seen["on_progress"], seen["first"]
     assert seen == {
@@ -63,6 +75,7 @@ def test_options_reach_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
         "seed": 7,
         "jobs": 3,
         "certificates": "d",
+        "semantics": "float32",
     }
 
 
@@ -71,6 +84,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     main(["run", "a.nnspec", "--network", "x.onnx"])
     assert seen["networks"] == {"": "x.onnx"}
     assert (seen["properties"], seen["timeout"], seen["memory"], seen["seed"], seen["jobs"]) == (None, None, None, 0, 1)
+    assert seen["semantics"] == "real"
 
 
 @pytest.mark.parametrize("name", list(results()))
