@@ -15,6 +15,7 @@ pre-activation must lie inside
     compiled     bounds and linear forms of the compiled functions, on systems shrunk along random splits
     substituted  the compiled search's smaller systems, within their errors
     clipped      solutions stay in the clipped box
+    refined      bounds of single ReLUs by slopes and small searches of their own
     search       the compiled search never closes a box that holds a solution, by inputs or by phases
 
 Prints counts and violations per method and the seconds; exits 1 on a violation.
@@ -382,6 +383,27 @@ def check_compressed(
         for chosen in places:
             phases = PhaseSession(explore["phases"], small, box, np.array(list(dict.fromkeys(chosen.tolist()))))
             tally.check("search", phases.run(30) != layout.DONE, case)
+        check_refined(tally, PhaseSession(explore["phases"], small, box, places[0]), kept, samples, rows, rng, case)
+
+
+def check_refined(
+    tally: Tally,
+    session: PhaseSession,
+    names: list[tuple[int, int]],
+    samples: list[Sample],
+    rows: np.ndarray,
+    rng: random.Random,
+    case: str,
+) -> None:
+    """Some ReLUs' bounds after slopes and splits of their own hold at every sample."""
+    chosen = rng.sample(range(len(names)), min(len(names), 6))
+    for relu in chosen:
+        session.refine(relu, 6)
+    low, high = session.bounds()
+    for sample in samples:
+        z = exact_rows(sample, names, rows)
+        for relu in chosen:
+            tally.check("refined", Fraction(low[relu]) <= z[relu] <= Fraction(high[relu]), case)
 
 
 def check_system(
