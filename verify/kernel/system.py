@@ -78,8 +78,10 @@ def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Boun
     constant, error = sign * form.constant, form.error
     betas = hints.betas if hints else {}
     for j in reversed(node.variables):
-        t, beta = r.pop(j, 0), betas.get(j, 0)
-        if not t and not beta:
+        if not (r or betas):
+            break
+        t, beta = r.pop(j, 0), betas.get(j, 0) if betas else 0
+        if not (t or beta):
             continue
         low, high = node.low[j], node.high[j]
         if low >= 0:
@@ -97,9 +99,9 @@ def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Boun
         source = node.variables[j]
         constant += q * source.constant >> P
         error += (abs(q) * source.error >> P) + 1
-        for target, entries in ((s, source.s), (r, source.r)):
+        for known, target, entries in ((s.get, s, source.s), (r.get, r, source.r)):
             for k, a in entries.items():
-                target[k] = target.get(k, 0) + (q * a >> P)
+                target[k] = known(k, 0) + (q * a >> P)
     constant -= error
     least = constant
     for k, a in s.items():
