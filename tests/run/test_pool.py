@@ -161,9 +161,9 @@ def test_reading_is_limited(tmp_path: Path, write: Write) -> None:
     (tmp_path / "hat.onnx").unlink()
     os.mkfifo(tmp_path / "hat.onnx")
     started = time.monotonic()
-    report = api.prove_files(file, timeout=0.5)
+    report = api.prove_files(file, timeout=2.0)
     assert [(r.name, str(r.verdict), r.reason) for r in report] == [(f"p{k}", "UNKNOWN", "timeout") for k in (0, 1)]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 5
     assert [r.name for r in api.prove_files(file, timeout=0.2, properties=["p1"])] == ["p1"]
 
 
