@@ -43,6 +43,10 @@ class Follow(Protocol):
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None: ...
 
+    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
+        """What reads the cases that slopes close."""
+        ...
+
 
 class Reference:
     """The plain path: this package alone."""
@@ -53,6 +57,9 @@ class Reference:
         rows, cases = numbered(region)
         root = Root(network, region, rows, read_scales(network, rows, stream))
         Walk(network, region, rows, cases, stream, counts).run(root.node)
+
+    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
+        return Differences(network, stream, counts)
 
 
 def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = None) -> Checked:
@@ -68,7 +75,7 @@ def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = No
     counts: dict[str, int] = {}
     if stream.varint() != len(regions):
         raise RejectedError(f"the query has {len(regions)} regions, the proof another number")
-    differences = Differences(query.network, stream, counts)
+    differences = follow.differences(query.network, stream, counts)
     for region in regions:
         remaining = differences.remaining(region)
         if remaining is not None:

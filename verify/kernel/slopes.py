@@ -14,7 +14,7 @@ weights without any rounding; only the phases of ReLUs come from the integer bou
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -29,6 +29,7 @@ from verify.kernel.system import Node, P, lower, substitute
 from verify.kernel.walk import HIGH, LEAF, LOW, split_input
 
 INACTIVE, ACTIVE, UNSTABLE = range(3)
+NEAR = 1 << 16  # more than rounding can move a value, in units of 2^-P: so near zero either side may decide
 Phases = list[list[int]]  # per block and row; rows without ReLU are active
 
 
@@ -173,7 +174,7 @@ class Differences:
             self.models[place] = Model(model)
         known = self.roots.get((place, comparison.hull))
         if known is None:
-            region = hull_region(comparison)
+            region = hull_region(model, comparison.hull)
             (rows,) = region.cases
             root = Root(model, region, rows, read_scales(model, rows, self.stream))
             known = self.roots[place, comparison.hull] = (root, Part(root.node, root_phases(root)))
@@ -234,18 +235,23 @@ class SlopeTree:
 
     def _narrowed(self, node: Node, parent: Part) -> Part:
         bound_phases(node)
-        phases = [block[:] for block in parent.phases]
+        phases = self.phases(parent.phases, node.low, node.high)
+        substitute(node, [e for e, c in enumerate(self.row.outputs) if c])
+        return Part(node, phases)
+
+    def phases(self, known: Phases, low: Mapping[int, int], high: Mapping[int, int]) -> Phases:
+        """What is known in a part, from what is known around it and bounds of the variables in the part."""
+        phases = [block[:] for block in known]
         for (block, i), j in self.root.variable.items():
-            if j in node.variables:
-                if node.low[j] >= 0:
+            if j in low:
+                if low[j] >= 0:
                     phases[block][i] = ACTIVE
-                elif node.high[j] <= 0:
+                elif high[j] <= 0:
                     phases[block][i] = INACTIVE
         for (block, i), (_, partner) in self.root.twins.items():  # z' = -z
             if phases[block][i] == UNSTABLE != phases[block][partner]:
                 phases[block][i] = ACTIVE if phases[block][partner] == INACTIVE else INACTIVE
-        substitute(node, [e for e, c in enumerate(self.row.outputs) if c])
-        return Part(node, phases)
+        return phases
 
 
 def bound_phases(node: Node) -> None:
@@ -258,9 +264,9 @@ def bound_phases(node: Node) -> None:
     for j, form in node.variables.items():
         if node.low[j] >= 0 or node.high[j] <= 0:
             continue
-        if j in relaxed or values[j] >= 0:
+        if j in relaxed or values[j] > -NEAR:
             node.low[j] = max(node.low[j], lower(node, form, 1).least)
-        if node.low[j] < 0 and (j in relaxed or values[j] < 0):
+        if node.low[j] < 0 and (j in relaxed or values[j] < NEAR):
             node.high[j] = min(node.high[j], -lower(node, form, -1).least)
         if node.low[j] > node.high[j]:
             raise RejectedError("bounds contradict each other")
@@ -277,11 +283,10 @@ def centre_values(node: Node) -> dict[int, int]:
     return values
 
 
-def hull_region(comparison: Comparison) -> Region:
+def hull_region(model: Network, hull: Box) -> Region:
     """The hull as a region of the model, with a row for each of its outputs."""
-    size = comparison.pairing.model.output_size
-    rows = tuple(Row((), ((e, Fraction(1)),), Fraction(0)) for e in range(size))
-    return Region(comparison.hull, (), (rows,))
+    rows = tuple(Row((), ((e, Fraction(1)),), Fraction(0)) for e in range(model.output_size))
+    return Region(hull, (), (rows,))
 
 
 def root_phases(root: Root) -> Phases:

@@ -16,8 +16,9 @@ from verify.core.query import Query
 from verify.kernel.build import Entry, read_scales
 from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered
 from verify.kernel.exact import check_exact
+from verify.kernel.slopes import Differences, Part, SlopeTree, hull_region
 from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.walk import exact_box
+from verify.kernel.walk import HIGH, LEAF, LOW, REDUCE, TIGHTEN, exact_box
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
 from verify.native import machine
@@ -26,6 +27,7 @@ START_PLACES = 1 << 18  # free places to begin with
 MOST_PLACES = 1 << 27  # a gigabyte: above, the fast path refuses
 PATIENCE = 20_000_000  # products before it looks at the clock
 RULES = ("bound", "weighted", "exact")
+PART = bytes([TIGHTEN, LEAF])  # what is done in every part of a hull; the open leaf gives its bounds away
 
 
 class StoppedError(Exception):
@@ -86,6 +88,43 @@ class Fast:
         for rule, count in walk.counts().items():
             counts[rule] = counts.get(rule, 0) + count
 
+    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
+        return FastDifferences(self, network, stream, counts)
+
+
+class FastDifferences(Differences):
+    """Bounds the parts of a hull in compiled code; their slopes, and whether they contradict the row, are the kernel's.
+
+    Raises RefusedError, and WrongStepError where a part seems to be empty: only the reference can tell.
+    """
+
+    def __init__(self, path: Fast, network: Network, stream: Stream, counts: dict[str, int]) -> None:
+        super().__init__(network, stream, counts)
+        self.path = path
+
+    def follow(self, tree: SlopeTree, whole: Part) -> None:
+        """As `Differences.follow`: the walk stands in one part after the other, at a leaf that is open."""
+        walk = FastWalk(self.path, tree.root.network, hull_region(tree.root.network, tree.root.box), tree.root.scales)
+        walk.build()
+        pending, steps, reduce = [whole.phases], bytes([LEAF]), b""
+        while pending:
+            if self.path.stop():
+                raise StoppedError
+            walk.take(steps, at.OPEN_LEAF)
+            phases = tree.phases(pending.pop(), *walk.bounds_by_number())
+            begun, opcode = self.stream.at, self.stream.byte()
+            if opcode in (LOW, HIGH):
+                self.stream.varint()
+                steps = reduce + self.stream.data[begun : self.stream.at] + PART
+                pending, reduce = [*pending, phases, phases], bytes([REDUCE])  # the reference leaves the whole as it is
+            elif opcode == LEAF and tree.contradicts(Part(whole.node, phases)):
+                self.counts["slopes"] = self.counts.get("slopes", 0) + 1
+                walk.close()
+                steps = bytes([LEAF]) + PART
+            else:
+                raise WrongStepError("a leaf of slopes is open")
+        walk.take(steps, at.DONE)
+
 
 @dataclass
 class Box:
@@ -136,6 +175,16 @@ class FastWalk:
                 raise WrongStepError("a step is not accepted")
             else:
                 raise RefusedError("numbers are too large for 64 bits")
+
+    def take(self, steps: bytes, expected: int) -> None:
+        """Take these steps, after which the walk must stand so.  Raises WrongStepError, else as `go`."""
+        self.begin(np.frombuffer(steps, np.uint8), 0)
+        if self.go() != expected:
+            raise WrongStepError("the walk went elsewhere")
+
+    def close(self) -> None:
+        """The node at hand is closed, for a reason that the walk does not know."""
+        self.numbers[at.SYSTEM] = 0
 
     def build(self) -> None:
         """Make the root, and stop there.  Raises RefusedError, StoppedError."""
@@ -200,6 +249,13 @@ class FastWalk:
         """Of ζ, by variable of the node's system."""
         n = int(self.numbers[self.numbers[at.SYSTEM]])
         return self._array(at.LOW, n), self._array(at.HIGH, n)
+
+    def bounds_by_number(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Of ζ, by number of the variable."""
+        low, high = self.bounds()
+        first = int(self.numbers[at.SYSTEM]) + 2 + at.NUMBER
+        numbers: list[int] = self.numbers[first : first + at.META * len(low) : at.META].tolist()
+        return dict(zip(numbers, low, strict=True)), dict(zip(numbers, high, strict=True))
 
     def counts(self) -> dict[str, int]:
         """Leaves by the rule that closed them."""

@@ -57,7 +57,8 @@ class Drafts:
         return bytes(out)
 
     def _hints(self, comparison: Comparison) -> bytes:
-        model, region = comparison.pairing.model, hull_region(comparison)
+        model = comparison.pairing.model
+        region = hull_region(model, comparison.hull)
         try:
             plan = FloatPlan(model)
         except OutOfRangeError as problem:
