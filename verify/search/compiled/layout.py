@@ -33,7 +33,6 @@ from __future__ import annotations
     POINT,  # F offset: candidate point (d), then leaf box (2 d) and share
     JUDGE_BELOW,  # boxes with at most so many unstable ReLUs go to the exact judge
     BY_PHASES,  # 1 = the arrays are for splitting ReLU phases, not inputs
-    TIGHTEN_DEPTH,  # by phases: nodes up to this depth tighten every ReLU
     REFINE,  # by phases: the ReLU to refine at the root, -1 for none
     REFINE_SPLITS,  # by phases: how often the box may be split for one bound of it
     BOX_LIMIT,  # boxes to visit before returning
@@ -45,7 +44,7 @@ from __future__ import annotations
     NUMBERS_SIZE,
     NUMBERS_USED,
     HEADER,  # length of this header
-) = range(39)
+) = range(38)
 
 META = 6  # numbers per row of a system before its coefficients
 

@@ -1,8 +1,7 @@
 """Branch and bound by ReLU phases over one compressed system and one case, compiled: for wide inputs.
 
 A frame holds bounds, slopes, multipliers and fixed phases of every ReLU; the box never changes.  A node is bounded
-by the Lagrangian of `dual`, shallow nodes also tighten the ReLUs behind the last split, and the ReLU whose relaxation
-costs most is split.
+by the Lagrangian of `dual`, and the ReLU whose halves have the best bounds is split.
 """
 
 from __future__ import annotations
@@ -44,12 +43,11 @@ from verify.search.compiled.layout import (
     ROWS,
     SCRATCH,
     SLOPE_UNITS,
-    TIGHTEN_DEPTH,
     TINY,
     WIDEST,
 )
 from verify.search.compiled.refine import PER_RELU, STEPS, refine, restore, save
-from verify.search.compiled.system import SHAKY, compiled, tighten, value_at
+from verify.search.compiled.system import SHAKY, compiled, value_at
 
 FIRST_STEPS, LAST_STEPS = np.int64(60), np.int64(400)
 
@@ -122,16 +120,14 @@ def explore_phases(P, F):
     d, count, unstable, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
     length, case, system = P[CASE_LENGTH], P[CASE_ROWS], P[P[INT_FRAMES] - 1]
     box, x, lows = P[SCRATCH], P[SCRATCH] + 2 * d, P[SCRATCH] + 3 * d
-    highs, alphas, betas = lows + unstable, lows + 2 * unstable, lows + 3 * unstable
+    alphas, betas = lows + 2 * unstable, lows + 3 * unstable
     scales, splits = lows + 4 * unstable, lows + 5 * unstable
     relaxations = lows + PER_RELU * unstable
     coefficients = relaxations + 4 * unstable
     z = coefficients + unstable
     form = z + 2 * unstable + count
-    note = form + d + unstable
-    weights = note + 2
+    weights = form + d + unstable + 2
     history = weights + length
-    slopes = history + 2 * unstable + length
     at = (form, relaxations, box, weights, alphas, betas, splits, coefficients, tiny)
     if P[REFINE] >= 0:
         refine(F, P, system, d, unstable, lows, relaxations, x, z, weights, history, at)
@@ -146,11 +142,6 @@ def explore_phases(P, F):
         P[DEPTH] = frame
         share, depth = F[P[FRAMES] + frame * P[FRAME_FLOATS]], P[P[INT_FRAMES] + frame * P[FRAME_INTS]]
         restore(F, P, frame, unstable, lows, relaxations)
-        if 0 < depth <= P[TIGHTEN_DEPTH]:
-            empty = tighten(F, system, d, unstable, lows, highs, slopes, (form, relaxations, box, note), tiny) < 0
-            if empty:
-                F[P[CLOSED_SHARE]] += share
-                continue
         steps = FIRST_STEPS if depth == 0 else STEPS
         best = ascend(F, P, system, d, unstable, unstable, count, case, length, steps, x, z, history, scales, at)
         if best > 0.0:

@@ -12,7 +12,6 @@ from verify.search.compiled import layout
 
 DEPTH_LIMIT = 120
 PHASE_DEPTH_LIMIT = 200
-TIGHTEN_DEPTH = 0  # by phases: nodes up to this depth tighten every ReLU (measured: not worth it)
 PER_RELU = 6  # as in `phases`, which would import Numba
 NUMBERS_FLOATS = 1 << 18  # room for what closes leaves
 MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
@@ -193,7 +192,7 @@ class PhaseSession(Session):
         d, unstable, count = system.inputs, system.unstable, len(system.constant) - system.unstable
         root = flatten(system)
         frames, frame_floats = PHASE_DEPTH_LIMIT + 8, 1 + PER_RELU * unstable
-        scratch = 5 * d + count + 2 + 2 * len(case) + unstable * (PER_RELU + 4 + 1 + 2 + 1 + 2 + d)
+        scratch = 5 * d + count + 2 + 2 * len(case) + unstable * (PER_RELU + 4 + 1 + 2 + 1 + 2)
         header = layout.HEADER
         log, numbers = header + len(case) + 1 + frames, frames * frame_floats + len(root) + scratch + 2 + 3 * d + 1
         room = max(NUMBERS_FLOATS, 16 * (2 * unstable + len(case)))
@@ -208,7 +207,7 @@ class PhaseSession(Session):
         P[layout.TINY] = P[layout.SCRATCH] + scratch
         P[layout.CLOSED_SHARE] = P[layout.TINY] + 1
         P[layout.POINT] = P[layout.TINY] + 2
-        P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.TIGHTEN_DEPTH] = unstable, PHASE_DEPTH_LIMIT, TIGHTEN_DEPTH
+        P[layout.WIDEST], P[layout.DEPTH_LIMIT] = unstable, PHASE_DEPTH_LIMIT
         P[layout.REFINE] = -1
         P[layout.LOG], P[layout.LOG_SIZE] = log, layout.PHASE_LOG_WORDS
         P[layout.NUMBERS], P[layout.NUMBERS_SIZE] = numbers, room

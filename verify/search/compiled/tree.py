@@ -13,6 +13,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from verify.search.compiled.cases import bound_rows, clip, satisfies
 from verify.search.compiled.layout import (
     ARENA,
     ARENA_SIZE,
@@ -49,20 +50,10 @@ from verify.search.compiled.layout import (
     ROOT_WIDTHS,
     ROWS,
     SCRATCH,
-    STRICT,
     TINY,
     WIDEST,
 )
-from verify.search.compiled.system import (
-    ROUNDOFF,
-    SHAKY,
-    backward,
-    compiled,
-    mark_needed,
-    substitute,
-    tighten,
-    value_at,
-)
+from verify.search.compiled.system import SHAKY, compiled, mark_needed, substitute, tighten, value_at
 
 # Steps of a proof, numbered as in verify.kernel.walk.
 # Typed: Numba would compile `log` anew for every literal.
@@ -70,103 +61,6 @@ STEP_LEAF, STEP_TIGHTEN, STEP_REDUCE, STEP_BOUND, STEP_CLIP, STEP_LOW, STEP_HIGH
 TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
 FAIR_TURN = 16  # every so many levels the relatively widest input is split, whatever the scores say
-
-
-@compiled
-def bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities, at, tiny):
-    """Bound the query rows of open cases, close cases; returns (open cases, row to split on, its slack to zero)."""
-    count, cases, length = P[ROWS], P[CASES], P[CASE_LENGTH]
-    for r in range(count):
-        F[row_bounds + 3 * r + 2] = 0.0
-    still, worst_row, worst = 0, -1, 1e308
-    for c in range(cases):
-        if P[mask + c] == 0:
-            continue
-        best, best_row, bent, closed = -1e308, -1, False, False
-        for m in range(length):
-            r = P[P[CASE_ROWS] + c * length + m]
-            if m > 0 and r == P[P[CASE_ROWS] + c * length]:
-                continue  # padding
-            if F[row_bounds + 3 * r + 2] == 0.0:
-                bound = backward(F, system, d, unstable + r, unstable, 1.0, at, tiny, sensitivities + r * unstable)
-                F[row_bounds + 3 * r] = bound
-                F[row_bounds + 3 * r + 1] = F[at[3] + 1]
-                F[row_bounds + 3 * r + 2] = 1.0
-                for k in range(d):
-                    F[forms + r * (d + 1) + k] = F[at[0] + k]
-                F[forms + r * (d + 1) + d] = F[at[3]]
-            bound = F[row_bounds + 3 * r]
-            if bound > 0.0 or (P[P[STRICT] + r] == 1 and bound >= 0.0):
-                closed = True
-                break
-            meta = system + META * (unstable + r)
-            bends = F[meta + 2] > F[meta + 1]  # splits tighten rows over ReLUs; affine ones are exact as they are
-            if best_row < 0 or (bends and not bent) or (bends == bent and bound > best):
-                best, best_row, bent = bound, r, bends
-        if closed:
-            P[mask + c] = 0
-        else:
-            still += 1
-            if best < worst or worst_row < 0:
-                worst, worst_row = best, best_row
-    return still, worst_row, worst
-
-
-@compiled
-def clip(F, P, d, mask, forms, box):
-    """Shrink the box to where every row of the only open case can hold; returns the share kept, -1 when none is.
-
-    A solution has form·x + constant <= 0 for each row, so coefficient_k x_k <= -constant - Σ_{i≠k} min(...).
-    """
-    case = -1
-    for c in range(P[CASES]):
-        if P[mask + c] == 1:
-            case = c
-    kept = 1.0
-    for m in range(P[CASE_LENGTH]):
-        r = P[P[CASE_ROWS] + case * P[CASE_LENGTH] + m]
-        base = forms + r * (d + 1)
-        total, weight = F[base + d], abs(F[base + d])
-        for k in range(d):
-            a = F[base + k]
-            part = a * (F[box + k] if a > 0.0 else F[box + d + k])
-            total += part
-            weight += abs(part)
-        room = weight * (4 * d + 8) * ROUNDOFF * 2.0 + 2.0**-1000
-        for k in range(d):
-            a = F[base + k]
-            low, high = F[box + k], F[box + d + k]
-            if a == 0.0 or low == high:
-                continue
-            rest = total - a * (low if a > 0.0 else high) - room
-            limit = -rest / a
-            slip = abs(limit) * 4.0 * ROUNDOFF + 2.0**-1000
-            if a > 0.0 and limit + slip < high:
-                if limit + slip < low:
-                    return -1.0
-                kept *= (limit + slip - low) / (high - low)
-                total, F[box + d + k] = total, limit + slip
-            elif a < 0.0 and limit - slip > low:
-                if limit - slip > high:
-                    return -1.0
-                kept *= (high - limit + slip) / (high - low)
-                F[box + k] = limit - slip
-    return kept
-
-
-@compiled
-def satisfies(F, P, mask, z, unstable):
-    """Whether the rows at z make some open case hold in plain float64."""
-    for c in range(P[CASES]):
-        if P[mask + c] == 1:
-            good = True
-            for m in range(P[CASE_LENGTH]):
-                if not F[z + unstable + P[P[CASE_ROWS] + c * P[CASE_LENGTH] + m]] <= 0.0:
-                    good = False
-                    break
-            if good:
-                return True
-    return False
 
 
 @compiled
@@ -298,6 +192,60 @@ def halve(F, P, frame, d, axis, upper_first, system, left, top, depth, share, at
 
 
 @compiled
+def narrow(F, P, system, d, unstable, box, lows, highs, slopes, forms, row_bounds, sensitivities, at, tiny):
+    """Tighten, bound and clip in turn: (ReLUs that became stable, open cases, their widest row, its slack)."""
+    fixed, still, row, slack = 0, 0, -1, 0.0
+    for _ in range(4):
+        log(P, STEP_TIGHTEN)
+        fixed = tighten(F, system, d, unstable, lows, highs, slopes, at, tiny)
+        still = 0
+        if fixed < 0:
+            break
+        log(P, STEP_BOUND)
+        still, row, slack = bound_rows(F, P, system, d, unstable, P[MASK], forms, row_bounds, sensitivities, at, tiny)
+        if still != 1:
+            break
+        log(P, STEP_CLIP)
+        kept = clip(F, P, d, P[MASK], forms, box)
+        if kept < 0.0:
+            still = 0
+        if kept < 0.0 or kept > 0.5:
+            break
+    return fixed, still, row, slack
+
+
+@compiled
+def reduce(F, P, system, d, unstable, top, fixed, relaxations, mapping, buffer, tiny):
+    """Substitute what has become stable: (system, ReLUs left or -1 where there is no room, top)."""
+    if fixed <= 0:
+        for j in range(unstable):
+            F[mapping + j] = j
+        return system, unstable, top
+    log(P, STEP_REDUCE)
+    new_system, left, new_top = shrink(F, P, system, d, unstable, top, relaxations, mapping, buffer, tiny)
+    return (new_system, left, new_top) if left >= 0 else (system, left, top)
+
+
+@compiled
+def log_split(P, axis, upper_first):
+    """A split of an input, its number as verify.kernel.stream reads it."""
+    log(P, STEP_HIGH if upper_first else STEP_LOW)
+    rest = axis
+    while rest >= 128:
+        log(P, 128 + rest % 128)
+        rest //= 128
+    log(P, rest)
+
+
+@compiled
+def hand_over(F, P, d, box, share):
+    """Leave the box where the caller looks for it."""
+    for k in range(2 * d):
+        F[P[POINT] + d + k] = F[box + k]
+    F[P[POINT] + 3 * d] = share
+
+
+@compiled
 def explore(P, F):
     """Work on the stack until it is empty or something needs the caller; returns a status of `layout`."""
     d, count, widest, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
@@ -315,9 +263,8 @@ def explore(P, F):
     sensitivities = row_bounds + 3 * count
     buffer = sensitivities + count * widest
     mapping = buffer + widest + d
-    mask = P[MASK]
     at = (form, relaxations, box, note)
-    kept_at = (box, mask, lows, highs, mapping)
+    kept_at = (box, P[MASK], lows, highs, mapping)
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
@@ -330,23 +277,9 @@ def explore(P, F):
         system, unstable, top, depth = P[head], P[head + 1], P[head + 2], P[head + 3]
         share = F[P[FRAMES] + frame * P[FRAME_FLOATS] + 2 * d]
         load(F, P, frame, d, box, lows, highs)
-        fixed, still, row, slack = 0, 0, -1, 0.0
-        for _ in range(4):
-            log(P, STEP_TIGHTEN)
-            fixed = tighten(F, system, d, unstable, lows, highs, slopes, at, tiny)
-            still = 0
-            if fixed < 0:
-                break
-            log(P, STEP_BOUND)
-            still, row, slack = bound_rows(F, P, system, d, unstable, mask, forms, row_bounds, sensitivities, at, tiny)
-            if still != 1:
-                break
-            log(P, STEP_CLIP)
-            kept = clip(F, P, d, mask, forms, box)
-            if kept < 0.0:
-                still = 0
-            if kept < 0.0 or kept > 0.5:
-                break
+        fixed, still, row, slack = narrow(
+            F, P, system, d, unstable, box, lows, highs, slopes, forms, row_bounds, sensitivities, at, tiny
+        )
         if still == 0:
             log(P, STEP_LEAF)
             F[P[CLOSED_SHARE]] += share
@@ -357,30 +290,15 @@ def explore(P, F):
             axis = fair_choice(F, P, d, box)  # scores may starve an input that matters
         else:
             axis = choose_split(F, d, unstable, row, forms, sensitivities, relaxations, lows, highs, slopes, box)
-        left = unstable
-        if fixed > 0:
-            log(P, STEP_REDUCE)
-            new_system, left, new_top = shrink(F, P, system, d, unstable, top, relaxations, mapping, buffer, tiny)
-            if left >= 0:
-                system, top = new_system, new_top
-        else:
-            for j in range(unstable):
-                F[mapping + j] = j
+        system, left, top = reduce(F, P, system, d, unstable, top, fixed, relaxations, mapping, buffer, tiny)
         if left < 0 or frame + 2 > P[FRAME_LIMIT]:
             P[DEPTH] = frame + 1
             return FULL
         if axis < 0 or depth >= P[DEPTH_LIMIT] or left <= P[JUDGE_BELOW] or (near_tie and left <= JUDGE_UNSTABLE):
-            for k in range(2 * d):
-                F[P[POINT] + d + k] = F[box + k]
-            F[P[POINT] + 3 * d] = share
+            hand_over(F, P, d, box, share)
             return LEAF
         upper_first = F[forms + row * (d + 1) + axis] < 0.0
-        log(P, STEP_HIGH if upper_first else STEP_LOW)
-        rest = axis
-        while rest >= 128:
-            log(P, 128 + rest % 128)
-            rest //= 128
-        log(P, rest)
+        log_split(P, axis, upper_first)
         halve(F, P, frame, d, axis, upper_first, system, left, top, depth, share, kept_at)
         if found:
             return CANDIDATE
