@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.conftest import compiled, no_attack, splitting  # noqa: F401
 from tests.search.networks import budget
 from tests.search.test_phase_proof import wide_query
+from tests.search.test_phases import agreeing
 from verify.core.verdict import Evidence
 from verify.kernel import check
 from verify.search import tiers
@@ -40,15 +40,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @pytest.mark.parametrize("share", [0.4, 0.0])  # of the time for phases: some, and none at all
 def test_both_ways_agree_with_brute_force(monkeypatch: pytest.MonkeyPatch, both: list[bool], share: float) -> None:
     monkeypatch.setattr(tiers, "REFINE_SHARE", share)
-    decided = 0
-    for number in range(60):
-        query = random_tiny_query(random.Random(7000 + number), number % 2 == 0)
-        decision = decide(query, budget(2.0))
-        decided += decision.answer != "unknown"
-        if decision.answer != "unknown":
-            assert (decision.answer == "sat") == phase_enumeration(query), number
-        assert 0.0 <= decision.settled <= 1.0
-    assert decided >= 50 and both and (any(both) == (share > 0.0))
+    assert agreeing(2.0) >= 50 and both and (any(both) == (share > 0.0))
 
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")

@@ -20,18 +20,25 @@ from verify.search.decide import decide
 Places = tuple[int, ...]
 
 
+def agreeing(seconds: float = 0.3) -> int:
+    """How many tiny queries are decided, each as brute force does."""
+    decided = 0
+    for number in range(60):
+        query = random_tiny_query(random.Random(7000 + number), number % 2 == 0)
+        decision = decide(query, budget(seconds))
+        assert 0.0 <= decision.settled <= 1.0
+        decided += decision.answer != "unknown"
+        if decision.answer != "unknown":
+            assert (decision.answer == "sat") == phase_enumeration(query), number
+    return decided
+
+
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
 def test_phases_agree_with_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact ties may stay open here: phases are fixed in float64, and nothing is judged exactly."""
     monkeypatch.setattr(tiers, "NARROW", -1)
     monkeypatch.setattr(tiers, "FEW_REGIONS", -1)
-    decided = 0
-    for number in range(60):
-        query = random_tiny_query(random.Random(7000 + number), number % 2 == 0)
-        found = decide(query, budget(0.3)).answer
-        decided += found != "unknown"
-        if found != "unknown":
-            assert (found == "sat") == phase_enumeration(query), number
+    decided = agreeing()
     assert decided >= 30, decided
 
 

@@ -7,12 +7,10 @@ import random
 import pytest
 
 from tests.kernel_fast.test_identity import random_query
-from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.conftest import compiled, no_attack, splitting  # noqa: F401
 from tests.search.networks import budget
-from tests.search.test_phase_proof import wide_query
-from verify.core.verdict import Evidence
-from verify.kernel import check
+from tests.search.test_phase_proof import weighted_leaves
+from tests.search.test_phases import agreeing
 from verify.search import sharing, tiers
 from verify.search.compiled import layout
 from verify.search.decide import decide
@@ -39,29 +37,12 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
 def test_parts_are_one_proof(shared: list[int]) -> None:
-    weighted = 0
-    for seed in range(16):
-        query = wide_query(random.Random(seed), 1 + seed % 2)
-        decision = decide(query, budget(), certificate=True)
-        if decision.answer != "unsat":
-            continue
-        assert decision.evidence == Evidence.KERNEL and decision.payload is not None, decision.notes
-        leaves = dict(decision.leaves)
-        assert check(query, decision.payload, "unsat").leaves == leaves
-        weighted += leaves.get("weighted", 0)
-    assert weighted > 20 and max(shared) == 3
+    assert weighted_leaves(16) > 20 and max(shared) == 3
 
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
 def test_shared_searches_agree_with_brute_force(shared: list[int]) -> None:
-    decided = 0
-    for number in range(60):
-        query = random_tiny_query(random.Random(7000 + number), number % 2 == 0)
-        found = decide(query, budget(0.3)).answer
-        decided += found != "unknown"
-        if found != "unknown":
-            assert (found == "sat") == phase_enumeration(query), number
-    assert decided >= 30 and max(shared) > 1, decided
+    assert agreeing() >= 30 and max(shared) > 1
 
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
