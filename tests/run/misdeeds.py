@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from verify.core.budget import Budget
@@ -56,7 +57,7 @@ def certified(_query: Query, _budget: Budget, _report: Report) -> Decision:
 
 
 def slow(_query: Query, _budget: Budget, _report: Report) -> Decision:
-    time.sleep(0.5)
+    time.sleep(2)
     return Decision("unsat", evidence=Evidence.SOLVER)
 
 
@@ -64,6 +65,8 @@ def hang(_query: Query, _budget: Budget, report: Report) -> Decision:
     """Never looks at the clock."""
     time.sleep(0.15)
     report("splitting", 0.25, 7)
+    if "TEST_HANGING" in os.environ:
+        Path(os.environ["TEST_HANGING"]).touch()
     time.sleep(60)
     raise AssertionError
 
@@ -148,7 +151,7 @@ def children(pid: int | str = "self") -> list[int]:
     return [int(r[0]) for r in rows if not r[1].startswith("Z") and r[2] != "ps"]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

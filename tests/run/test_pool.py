@@ -18,9 +18,11 @@ from verify import api
 from verify.core.report import EXIT_DEFECT, Progress, Result
 from verify.errors import Place
 from verify.run import messages, pipe
+from verify.run.deciding import PROGRESS_EVERY_S
 
 Workers = Callable[..., None]
 Verdict = verify.Verdict
+LIMIT = 6  # seconds: on a busy machine a worker takes two or three of them to start
 
 
 @pytest.fixture(autouse=True)
@@ -68,31 +70,31 @@ def test_misbehaviour(
     """The other properties are decided as if nothing had been, and in order."""
     workers("proved", deed, "proved")
     started = time.monotonic()
-    report = api.prove_files(write(3), timeout=1)
+    report = api.prove_files(write(3), timeout=LIMIT if reason == "timeout" else 30)
     assert [str(r.verdict) for r in report] == ["PROVED", verdict, "PROVED"]
     found = report["p1"]
     assert (found.reason, found.settled) == (reason, settled)
     assert said in (found.error.message if found.error else "")
     if verdict == "ERROR":
         assert isinstance(found.error, verify.DefectError) and report.exit_code == EXIT_DEFECT
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < LIMIT + 5
 
 
 def test_order_of_results(write: Write, workers: Workers) -> None:
     workers("slow", "proved", "proved")
     names: list[str] = []
     report = api.prove_files(write(3), jobs=2, timeout=20, on_result=lambda r: names.append(r.name))
-    assert names == ["p0", "p1", "p2"] and report["p0"].seconds >= 0.5 > report["p1"].seconds
+    assert names == ["p0", "p1", "p2"] and report["p0"].seconds >= 2 > report["p1"].seconds
 
 
 def test_progress_of_workers(write: Write, workers: Workers) -> None:
     workers("obey")
     seen: list[Progress] = []
-    api.prove_files(write(1), timeout=0.7, on_progress=seen.append)
+    api.prove_files(write(1), timeout=LIMIT, on_progress=seen.append)
     assert seen and {(p.property, p.settled, p.open_subproblems, p.phase) for p in seen} == {
         ("p0", 0.5, 3, "splitting")
     }
-    assert len(seen) <= 8
+    assert len(seen) <= LIMIT / PROGRESS_EVERY_S + 1
 
 
 @pytest.mark.skipif(not linux, reason="needs /proc")
@@ -101,19 +103,19 @@ def test_memory_is_enforced(write: Write, workers: Workers, jobs: int) -> None:
     workers("hoard", "proved")
     found = api.prove_files(write(2), jobs=jobs, timeout=20, memory=250)
     assert [(str(r.verdict), r.reason) for r in found] == [("UNKNOWN", "memory"), ("PROVED", None)]
-    assert found["p0"].settled == 0.125 and found["p0"].seconds < 5
+    assert found["p0"].settled == 0.125 and found["p0"].seconds < 15
 
 
 def test_first_solution_calls_off_the_other_parts(write: Write, workers: Workers) -> None:
     workers("first_or_never")
     found = api.prove_files(write(["n(s).y <= -10"]), jobs=3, timeout=30)["p0"]
-    assert found.seconds < 5 and found.verdict is Verdict.REFUTED
+    assert found.seconds < 20 and found.verdict is Verdict.REFUTED
 
 
 def test_parts_in_time(write: Write, workers: Workers) -> None:
     """Two of three parts never answer: what they had settled counts."""
     workers("hang")
-    found = api.prove_files(write(1), jobs=2, timeout=1)["p0"]
+    found = api.prove_files(write(1), jobs=2, timeout=LIMIT)["p0"]
     assert (found.verdict, found.reason, found.settled) == (Verdict.UNKNOWN, "timeout", 0.25)
 
 
@@ -122,7 +124,7 @@ def test_weakest_part_counts(write: Write, workers: Workers) -> None:
     started = time.monotonic()
     found = api.prove_files(write(1), jobs=2, timeout=20)["p0"]
     assert (found.verdict, found.evidence) == (Verdict.PROVED, verify.Evidence.SOLVER)
-    assert found.statistics.subproblems == 0 and time.monotonic() - started < 5
+    assert found.statistics.subproblems == 0 and time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -130,9 +132,13 @@ def test_interruption_keeps_what_is_finished(write: Write, workers: Workers, job
     workers("proved", "hang", "proved")
     results: list[Result] = []
     timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+
+    def on_progress(progress: Progress) -> None:
+        if progress.settled == 0.25 and timer.ident is None:
+            timer.start()
+
     with pytest.raises(KeyboardInterrupt):
-        api.prove_files(write(3), jobs=jobs, timeout=30, on_result=results.append)
+        api.prove_files(write(3), jobs=jobs, timeout=30, on_result=results.append, on_progress=on_progress)
     timer.join()
     expected = [("p0", "PROVED", None), ("p1", "UNKNOWN", "interrupted"), ("p2", "PROVED", None)]
     assert [(r.name, str(r.verdict), r.reason) for r in results] == expected[: 2 if jobs == 1 else 3]
