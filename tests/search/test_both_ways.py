@@ -52,3 +52,13 @@ def test_what_phases_end_is_proved_by_their_tree(both: list[bool]) -> None:
             assert decision.evidence == Evidence.KERNEL and decision.payload is not None, decision.notes
             check(query, decision.payload, "unsat")
     assert any(both)
+
+
+@pytest.mark.usefixtures("splitting", "no_attack", "compiled")
+def test_phases_that_left_a_node_open_end_nothing(monkeypatch: pytest.MonkeyPatch, both: list[bool]) -> None:
+    def resisted(self: Search, *_: object) -> bool:
+        self.phases_left_open = True
+        return True
+
+    monkeypatch.setattr(Search, "explore_wide", resisted)
+    assert agreeing(2.0) >= 50 and both and not any(both)
