@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from verify.core.canonical_json import MAX_DEPTH, closed, depth, dumps, loads, readable, table
@@ -21,6 +21,7 @@ values = st.recursive(
 
 
 @given(values)
+@example(-(10**14))  # as many digits as a number may have, and a sign
 def test_round_trip(value: Any) -> None:
     assert loads(dumps(value), "it") == value
     assert loads(readable(value), "it", readable) == value
