@@ -15,16 +15,22 @@ CANDIDATES = 6  # ReLUs tried before each split
 
 @compiled
 def shortlist(F, unstable, relaxations, coefficients, z, relaxed, scores):
-    """Score every unstable ReLU by what its relaxation costs at the minimiser; returns the best (-1: none)."""
+    """Score every unstable ReLU by what its relaxation costs at the minimiser; returns the best (-1: none).
+
+    A ReLU that the form holds down costs nothing once its slope is the best one, so it counts only where no other does.
+    """
     best, choice = 0.0, -1
-    for j in range(unstable):
-        place = relaxations + 4 * j
-        F[scores + j] = 0.0
-        if F[place] == SHAKY:
-            gap = abs(F[relaxed + j] - max(F[z + j], 0.0))
-            F[scores + j] = abs(F[coefficients + j]) * (gap + 0.2 * F[place + 3])
-            if F[scores + j] > best:
-                best, choice = F[scores + j], j
+    for sign in (-1.0, 1.0):
+        for j in range(unstable):
+            place = relaxations + 4 * j
+            F[scores + j] = 0.0
+            if F[place] == SHAKY and sign * F[coefficients + j] > 0.0:
+                gap = abs(F[relaxed + j] - max(F[z + j], 0.0))
+                F[scores + j] = abs(F[coefficients + j]) * (gap + 0.2 * F[place + 3])
+                if F[scores + j] > best:
+                    best, choice = F[scores + j], j
+        if choice >= 0:
+            break
     return choice
 
 
