@@ -48,25 +48,26 @@ def affine_forms(network: Network, low: Sequence[Fraction], high: Sequence[Fract
         position += port.size
     splits: dict[tuple[int, int], Affine] = {}
     for number, block in enumerate(network.blocks):
-        before = [pre_activation(block, value) for value in values]
+        numbers, denominator = _common([pre_activation(block, value) for value in values])
         zero, unknown = [False] * block.size, []
         for i in range(block.size):
             if block.relu[i]:
-                form = _affine([Fraction(n[i], d) for n, d in before])
+                constant, *moved = (n[i] for n in numbers)
+                steps = [n - constant for n in moved]
                 active = phases.get((number, i))
                 if active is not None:
-                    splits[number, i] = form
-                elif minimum(form) >= 0:
+                    splits[number, i] = tuple(Fraction(a, denominator) for a in (constant, *steps))
+                elif constant + sum(a for a in steps if a < 0) >= 0:
                     active = True
-                elif -minimum(tuple(-a for a in form)) <= 0:
+                elif constant + sum(a for a in steps if a > 0) <= 0:
                     active = False
                 else:
                     unknown.append((number, i))
                 zero[i] = not active
         if unknown:
             return Forms(splits, inputs, None, unknown)
-        for value, (numbers, denominator) in zip(values, before, strict=True):
-            value.append(([0 if z else n for n, z in zip(numbers, zero, strict=True)], denominator))
+        for value, row in zip(values, numbers, strict=True):
+            value.append(([0 if z else n for n, z in zip(row, zero, strict=True)], denominator))
     places = [(port.value, element) for port in network.outputs for element in range(port.size)]
     outputs = [_affine([Fraction(v[at][0][i], v[at][1]) for v in values]) for at, i in places]
     return Forms(splits, inputs, outputs, [])
@@ -129,6 +130,12 @@ def _close(rows: Sequence[tuple[Affine, bool]], stream: Stream) -> None:
 def minimum(form: Affine) -> Fraction:
     """The least value over 0 <= τ <= 1."""
     return form[0] + sum((a for a in form[1:] if a < 0), Fraction(0))
+
+
+def _common(values: Sequence[Scaled]) -> tuple[list[list[int]], int]:
+    """The same numbers over one denominator."""
+    denominator = math.lcm(*(d for _, d in values))
+    return [[n * (denominator // d) for n in numbers] for numbers, d in values], denominator
 
 
 def _affine(values: Sequence[Fraction]) -> Affine:

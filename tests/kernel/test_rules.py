@@ -1,0 +1,255 @@
+"""Each rule of the kernel at its edge: where one unit, one sign or one strictness more would prove a falsehood."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from itertools import product
+
+import pytest
+
+from tests.kernel.test_check import HAT, at_least, payload
+from tests.search.networks import network, over_box
+from verify.core.query import And, Or, Query, Row
+from verify.kernel import RejectedError, check
+from verify.kernel.build import _units
+from verify.kernel.stream import MAX_VARINT_BYTES, Stream
+from verify.kernel.system import ONE, Bound, Form, Hints, Node, P, clip, lower, substitute, tighten
+from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, WEIGHTED, split_input, split_phase
+from verify.search.exact_leaf import signed, varint
+
+LINE = network(1, ([(0, [[1]])], [0], False))  # y = x
+RELU = network(1, ([(0, [[1]])], [0], True), ([(1, [[1]])], [0], False))
+
+
+def node(forms: dict[int, Form], bounds: dict[int, tuple[int, int]], rows: dict[int, Form] | None = None) -> Node:
+    low, high = ({j: ends[k] for j, ends in bounds.items()} for k in (0, 1))
+    return Node(forms, rows or {}, [0], [ONE], low, high, (0,))
+
+
+def test_a_variable_is_never_replaced_by_more_than_it_is() -> None:
+    """At both ends of its range and at its kink, to the last unit; ζ = s - 1/2."""
+    rng, half = random.Random(5), ONE >> 1
+    for _ in range(4000):
+        low, high = sorted((rng.randint(-6, 6), rng.randint(-6, 6)))
+        part = node({0: Form({0: ONE}, {}, -half, 0)}, {0: (low, high)})
+        t, sign = rng.choice((rng.randint(-9, 9), rng.randint(-7 * ONE, 7 * ONE))), rng.choice((1, -1))
+        slope, beta = rng.choice((0, 1, 100, 255, 256)), rng.choice((0, 0, 3, 2 * ONE))
+        hints = rng.choice((None, Hints({0: slope}, {0: beta}), Hints({}, {0: beta})))
+        bound = lower(part, Form({}, {0: t}, 0, 0), sign, hints)
+        for zeta in {low, high, min(max(0, low), high)}:
+            value = bound.constant * ONE + bound.form.get(0, 0) * (zeta + half)
+            assert value <= sign * t * max(zeta, 0), (low, high, t, sign, hints)
+        assert bound.least <= bound.constant + min(bound.form.get(0, 0), 0)
+
+
+def test_a_stable_variable_may_be_pulled_by_any_multiplier() -> None:
+    for bounds, expected in (((0, 5), 3 * ONE), ((-5, 0), ONE)):  # t - β and β
+        part = node({0: Form({0: ONE}, {}, 0, 0)}, {0: bounds})
+        t = 4 * ONE
+        assert lower(part, Form({}, {0: t}, 0, 0), 1, Hints({}, {0: ONE})).form[0] == expected
+        assert lower(part, Form({}, {}, 0, 0), 1, Hints({}, {0: ONE})).form[0] in (-ONE, ONE)
+
+
+def test_one_point_is_not_nothing() -> None:
+    part = node({0: Form({}, {}, -2, 0)}, {0: (-5, 9)})
+    assert tighten(part) and (part.low[0], part.high[0]) == (-2, -2)
+    assert not tighten(node({0: Form({}, {}, -2, 0)}, {0: (-1, 9)}))
+    part = node({0: Form({}, {}, 7, 0)}, {0: (-5, 9)})
+    assert tighten(part) and (part.low[0], part.high[0]) == (7, 9)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_clipping_keeps_the_face(sign: int) -> None:
+    def clipped(constant: int) -> tuple[bool, int, int]:
+        part = node({}, {})
+        part.box_low, part.box_high = [3], [10]
+        holds = clip(part, [Bound({0: sign * ONE}, constant, 0)])
+        return holds, part.box_low[0], part.box_high[0]
+
+    if sign > 0:
+        assert clipped(-3) == (True, 3, 3) and clipped(-5) == (True, 3, 5) and not clipped(-2)[0]
+    else:
+        assert clipped(10) == (True, 10, 10) and clipped(7) == (True, 7, 10) and not clipped(11)[0]
+
+
+def test_clipping_with_several_inputs_leaves_the_others_their_best() -> None:
+    """s_0 - 2 s_1 + 1 <= 0 over 0 <= s <= 1: s_0 is free, s_1 >= 1/2."""
+    part = Node({}, {}, [0, 0], [ONE, ONE], {}, {}, (0,))
+    assert clip(part, [Bound({0: ONE, 1: -2 * ONE}, ONE, 0)])
+    assert (part.box_low, part.box_high) == ([0, ONE >> 1], [ONE, ONE])
+
+
+def test_phases_are_told_apart_at_zero() -> None:
+    forms = {j: Form({0: j + 1}, {}, 10 * j, 0) for j in range(5)}
+    bounds = {0: (0, 1), 1: (-1, 0), 2: (-1, 1), 3: (0, 0), 4: (-1, 1)}
+    part = node(forms, bounds, {0: Form({}, {0: ONE, 1: ONE, 2: ONE, 3: ONE}, 0, 0), 1: Form({}, {4: ONE}, 0, 0)})
+    substitute(part, [0])
+    row = part.rows[0]
+    assert list(part.variables) == [2] == list(part.low) == list(part.high) and list(part.rows) == [0]
+    assert row.r == {2: ONE} and row.s == {0: 1} and row.constant == 0
+
+
+def test_splits_share_their_edge() -> None:
+    part = node({0: Form({0: ONE}, {}, 0, 0)}, {0: (-4, 4)})
+    inactive, active = split_phase(part, 0)
+    assert inactive is not None and active is not None
+    assert (inactive.low[0], inactive.high[0], active.low[0], active.high[0]) == (-4, 0, 0, 4)
+    low, high = split_input(part, 0)
+    assert low is not None and high is not None
+    assert (low.box_low, low.box_high, high.box_low, high.box_high) == ([0], [ONE >> 1], [ONE >> 1], [ONE])
+    for bounds in ((0, 4), (-4, 0), (1, 4), (-4, -1)):
+        with pytest.raises(RejectedError, match="cannot be split"):
+            split_phase(node({0: Form({0: ONE}, {}, 0, 0)}, {0: bounds}), 0)
+    part.box_high = [1]
+    with pytest.raises(RejectedError, match="cannot be split further"):
+        split_input(part, 0)
+    with pytest.raises(RejectedError, match="no input 1"):
+        split_input(part, 1)
+
+
+SUM = network(2, ([(0, [[1, 1]])], [0], False))
+
+
+def corner(limit: Fraction | int, *, strict: bool) -> Query:
+    """x + y >= limit over [-1, 1]²: at 2 a corner satisfies it, unless strict.  No output, so nothing is rounded."""
+    row = Row.of({0: -1, 1: -1}, {}, -Fraction(limit), strict=strict)
+    return over_box(SUM, -1, 1, And((Row.of({}, {0: 1}, 9), row)))
+
+
+TIE = [(BOUND, LEAF), (WEIGHTED, 1, 0, 0, 1, 0, 0, LEAF), (EXACT, 0, 0, 1, LEAF)]
+
+
+@pytest.mark.parametrize("steps", TIE)
+def test_a_tie_closes_only_a_strict_row(steps: tuple[int, ...]) -> None:
+    data, little = payload(*steps, scales=(2, 4, 2)), Fraction(1, 2**30)
+    for true in (corner(2, strict=True), corner(2 + little, strict=False)):
+        if steps[0] == WEIGHTED and true.violation == corner(2, strict=True).violation:
+            continue  # sums of rows count two units for rounding
+        assert sum(check(true, data, "unsat").leaves.values()) == 1
+    for false in (corner(2, strict=False), corner(2 - little, strict=True)):
+        with pytest.raises(RejectedError):
+            check(false, data, "unsat")
+
+
+@pytest.mark.parametrize("gamma", [(1, 0), (2, 0), (1, 1), (0, 1), (3, 1)])
+@pytest.mark.parametrize("first", [WEIGHTED, EXACT])
+def test_a_strict_row_without_weight_counts_for_nothing(gamma: tuple[int, int], first: int) -> None:
+    """x + y >= 2 and x + y > -2 hold at a corner."""
+    rows = (Row.of({0: -1, 1: -1}, {}, -2), Row.of({0: -1, 1: -1}, {}, 2, strict=True), Row.of({}, {0: 1}, 9))
+    query = over_box(SUM, -1, 1, And(rows))
+    weights = (0, *gamma)
+    steps = (WEIGHTED, 1, 0, *weights, 0, 0, LEAF) if first == WEIGHTED else (EXACT, 0, *weights, LEAF)
+    with pytest.raises(RejectedError, match="close"):
+        check(query, payload(*steps, scales=(2, 4, 2, 2)), "unsat")
+
+
+def test_weights_name_every_open_case_once() -> None:
+    """x >= 2 or x >= -2: the second case holds everywhere."""
+    query = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: -1}, 2))))
+    one = (0, 1, 0, 0)
+    for steps in ((2, *one, *one), (1, *one), (2, *one, 1, 1, 0, 0), (2, 1, 1, 0, 0, *one), (3, *one, *one, *one)):
+        with pytest.raises(RejectedError):
+            check(query, payload(WEIGHTED, *steps, LEAF, scales=(2, 2, 2)), "unsat")
+    both = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: 1}, -2))))
+    right = payload(WEIGHTED, 2, *one, 1, 1, 0, 0, LEAF, scales=(2, 2, 2))
+    assert check(both, right, "unsat").leaves == {"weighted": 1}
+    for steps in ((2, *one, *one), (3, *one, 1, 1, 0, 0, *one)):
+        with pytest.raises(RejectedError, match="not the next open one"):
+            check(both, payload(WEIGHTED, *steps, LEAF, scales=(2, 2, 2)), "unsat")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (CASES, 2, LEAF, LEAF),
+        (PHASES, 0, LEAF, LEAF),
+        (LOW, 0, LEAF, LEAF),
+        (HIGH, 7, LEAF, LEAF),
+        (WEIGHTED, 1, 0, 1, 1, 0, 0, 1, 0, 9, LEAF),
+        (WEIGHTED, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, LEAF),
+        (CLIP, BOUND, LEAF),
+    ],
+)
+def test_steps_behind_a_closed_node_are_read_and_change_nothing(steps: tuple[int, ...]) -> None:
+    """But count: none may be missing, and none may be left."""
+    query = at_least(Fraction(21, 10))
+    assert set(check(query, payload(BOUND, *steps), "unsat").leaves) <= {"bound", "weighted"}
+    for wrong in (steps[:-1], (*steps, LEAF)):
+        with pytest.raises(RejectedError):
+            check(query, payload(BOUND, *wrong), "unsat")
+
+
+def test_exact_leaves_look_at_their_own_half() -> None:
+    """2.5 <= |x| <= 2.75 over [1, 3] has solutions in the upper half alone."""
+    rows = And((Row.of({}, {0: -1}, Fraction(-5, 2)), Row.of({}, {0: 1}, Fraction(11, 4))))
+    query = over_box(HAT, 1, 3, rows)
+    for gamma in product(range(3), repeat=2):
+        steps = (LOW, 0, EXACT, 0, 1, 0, LEAF, EXACT, 0, *gamma, LEAF)
+        with pytest.raises(RejectedError):
+            check(query, payload(*steps, scales=(2, 3, 3, 3)), "unsat")
+    above = over_box(HAT, 1, 3, Row.of({}, {0: -1}, -3, strict=True))
+    halves = payload(LOW, 0, EXACT, 0, 1, LEAF, EXACT, 0, 1, LEAF, scales=(2, 3, 3))
+    assert check(above, halves, "unsat").leaves == {"exact": 2}
+
+
+def test_both_phases_of_an_exact_split_hold_at_its_kink() -> None:
+    """relu(x) <= 0 and x >= 0: x = 0, which lies in both."""
+    query = over_box(RELU, -1, 1, And((Row.of({}, {0: 1}, 0), Row.of({0: -1}, {}, 0))))
+    for gamma in product(range(3), repeat=3):
+        for other in ((1, 1, 1), gamma):
+            steps = (EXACT, 1, 0, 0, 0, *gamma, 0, *other, LEAF)
+            with pytest.raises(RejectedError):
+                check(query, payload(*steps, scales=(1, 2, 2, 2)), "unsat")
+
+
+def test_an_exact_split_uses_its_phases() -> None:
+    """relu(x) <= x/2 - 1/4 has no solution: each phase shows it, neither without its own side of the kink."""
+    query = over_box(RELU, -1, 1, Row.of({0: Fraction(-1, 2)}, {0: 1}, Fraction(-1, 4)))
+    assert check(query, payload(EXACT, 1, 0, 0, 0, 1, 2, 0, 1, 2, LEAF, scales=(1, 2, 2)), "unsat").leaves
+    for wrong in ((0, 0, 1, 0, 1, 2), (0, 1, 0, 0, 1, 2)):
+        with pytest.raises(RejectedError, match="do not close"):
+            check(query, payload(EXACT, 1, 0, 0, *wrong, LEAF, scales=(1, 2, 2)), "unsat")
+    with pytest.raises(RejectedError, match="no ReLU"):
+        check(query, payload(EXACT, 1, 0, 1, 0, 1, 2, 0, 1, 2, LEAF, scales=(1, 2, 2)), "unsat")
+    with pytest.raises(RejectedError, match="no ReLU"):
+        check(query, payload(EXACT, 1, 2, 0, 0, 1, 2, 0, 1, 2, LEAF, scales=(1, 2, 2)), "unsat")
+    with pytest.raises(RejectedError, match="exact leaf: unknown opcode 2"):
+        check(query, payload(EXACT, 2, LEAF, scales=(1, 2, 2)), "unsat")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_scale_too_small_for_either_sign_is_refused(sign: int) -> None:
+    net = network(1, ([(0, [[1]])], [sign * 3], False), ([(1, [[1]])], [0], False))  # y = x ± 3
+    query = over_box(net, -1, 1, Row.of({}, {0: -1}, -9))
+    assert check(query, payload(BOUND, LEAF, scales=(2, 2, 4)), "unsat").leaves == {"bound": 1}
+    with pytest.raises(RejectedError, match="scale of block 0 is too small"):
+        check(query, payload(BOUND, LEAF, scales=(1, 2, 4)), "unsat")
+
+
+def test_units_round_down_and_say_so() -> None:
+    rng = random.Random(3)
+    for _ in range(2000):
+        numerator, denominator = rng.randint(-(1 << 60), 1 << 60), rng.randint(1, 1 << rng.choice((1, 30, 60)))
+        shift = rng.choice((0, -P, P, -1, 1, rng.randint(-120, 60)))
+        exact = Fraction(numerator, denominator) * Fraction(2) ** (shift + P)
+        units, off = _units(numerator, denominator, shift)
+        assert units <= exact < units + 1 and off == (units != exact)
+
+
+def test_numbers_are_read_as_they_were_written() -> None:
+    for number in (0, 1, -1, 2, -2, 63, -64, 64, 127, 128, -128, 300, -300, 1 << 40, -(1 << 40)):
+        stream = Stream(signed(number))
+        assert stream.signed() == number
+        stream.finish()
+        assert Stream(varint(abs(number))).varint() == abs(number)
+    assert Stream(varint((1 << 7 * MAX_VARINT_BYTES) - 1)).varint() == (1 << 7 * MAX_VARINT_BYTES) - 1
+    with pytest.raises(RejectedError, match="too long"):
+        Stream(b"\x80" * (MAX_VARINT_BYTES + 2) + b"\x01").varint()
+    with pytest.raises(RejectedError, match="3 bytes are left"):
+        Stream(b"abc").finish()
+
+
+def test_an_unknown_claim_is_refused() -> None:
+    with pytest.raises(RejectedError, match="unknown claim"):
+        check(at_least(3), payload(BOUND, LEAF), "sat")  # type: ignore[arg-type]
