@@ -132,6 +132,28 @@ def test_a_tie_closes_only_a_strict_row(steps: tuple[int, ...]) -> None:
             check(false, data, "unsat")
 
 
+def first_closed(*rows: bool, weights: tuple[int, ...]) -> int:
+    """By how many units x + y >= 2 must be out of reach until such weights close it; `rows`: strict or not."""
+    for units in range(20):
+        limit = 2 + units * Fraction(4, ONE)
+        made = [Row.of({0: -1, 1: -1}, {}, (-limit, Fraction(2))[k], strict=strict) for k, strict in enumerate(rows)]
+        query = over_box(SUM, -1, 1, And((Row.of({}, {0: 1}, 9), *made)))
+        try:
+            check(query, payload(WEIGHTED, 1, 0, 0, *weights, 0, 0, LEAF, scales=(2, 4, *(2 for _ in rows))), "unsat")
+        except RejectedError:
+            continue
+        return units
+    raise AssertionError
+
+
+def test_strictness_is_worth_one_unit_where_it_has_weight() -> None:
+    for count, weights in ((1, (1,)), (2, (1, 0))):
+        units = first_closed(*[False] * count, weights=weights)
+        assert first_closed(*[True] * count, weights=weights) == units - 1 > 0
+    assert first_closed(False, True, weights=(1, 0)) == units
+    assert first_closed(True, False, weights=(1, 0)) == units - 1
+
+
 @pytest.mark.parametrize("gamma", [(1, 0), (2, 0), (1, 1), (0, 1), (3, 1)])
 @pytest.mark.parametrize("first", [WEIGHTED, EXACT])
 def test_a_strict_row_without_weight_counts_for_nothing(gamma: tuple[int, int], first: int) -> None:
@@ -148,7 +170,8 @@ def test_weights_name_every_open_case_once() -> None:
     """x >= 2 or x >= -2: the second case holds everywhere."""
     query = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: -1}, 2))))
     one = (0, 1, 0, 0)
-    for steps in ((2, *one, *one), (1, *one), (2, *one, 1, 1, 0, 0), (2, 1, 1, 0, 0, *one), (3, *one, *one, *one)):
+    second = (1, 1, 0, 0)
+    for steps in ((1, *one), (2, *one, *one), (2, *one, 2, 1, 0, 0), (2, *one, *second), (2, *second, *one)):
         with pytest.raises(RejectedError):
             check(query, payload(WEIGHTED, *steps, LEAF, scales=(2, 2, 2)), "unsat")
     both = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: 1}, -2))))
@@ -194,13 +217,23 @@ def test_exact_leaves_look_at_their_own_half() -> None:
 
 
 def test_both_phases_of_an_exact_split_hold_at_its_kink() -> None:
-    """relu(x) <= 0 and x >= 0: x = 0, which lies in both."""
-    query = over_box(RELU, -1, 1, And((Row.of({}, {0: 1}, 0), Row.of({0: -1}, {}, 0))))
-    for gamma in product(range(3), repeat=3):
-        for other in ((1, 1, 1), gamma):
-            steps = (EXACT, 1, 0, 0, 0, *gamma, 0, *other, LEAF)
-            with pytest.raises(RejectedError):
-                check(query, payload(*steps, scales=(1, 2, 2, 2)), "unsat")
+    """relu(x) <= 0 over [0, 1] and over [-1, 1]: x = 0, which lies in both phases."""
+    for low, gamma in product((0, -1), product(range(3), repeat=2)):
+        query = over_box(RELU, low, 1, Row.of({}, {0: 1}, 0))
+        with pytest.raises(RejectedError, match=r"close|all multipliers"):
+            check(query, payload(EXACT, 1, 0, 0, 0, *gamma, 0, *gamma, LEAF, scales=(1, 2, 2)), "unsat")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_phase_that_the_box_leaves_open_is_not_guessed(sign: int) -> None:
+    """y = relu(±x) over [-1, 1]: y >= 1/2 and y + x >= 1/2 (y - x) have solutions; y <= -1/2 has none, unseen here."""
+    net = network(1, ([(0, [[sign]])], [0], True), ([(1, [[1]])], [0], False))
+    half = Fraction(1, 2)
+    for row in (Row.of({}, {0: -1}, -half), Row.of({0: sign}, {0: -1}, -half), Row.of({}, {0: 1}, -half)):
+        with pytest.raises(RejectedError):
+            check(over_box(net, -1, 1, row), payload(EXACT, 0, 1, LEAF, scales=(1, 2, 2)), "unsat")
+    known = over_box(net, *((0, 1) if sign > 0 else (-1, 0)), Row.of({0: -sign}, {0: 1}, -Fraction(1, 9)))
+    assert check(known, payload(EXACT, 0, 1, LEAF, scales=(1, 2, 2)), "unsat").leaves == {"exact": 1}
 
 
 def test_an_exact_split_uses_its_phases() -> None:
