@@ -9,7 +9,8 @@ from itertools import product
 import pytest
 
 from tests.kernel.test_check import HAT, at_least, payload
-from tests.search.networks import network, over_box
+from tests.search.networks import box_rows, network, numbers, over_box, query_of
+from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import RejectedError, check
 from verify.kernel.build import _units
@@ -286,3 +287,26 @@ def test_numbers_are_read_as_they_were_written() -> None:
 def test_an_unknown_claim_is_refused() -> None:
     with pytest.raises(RejectedError, match="unknown claim"):
         check(at_least(3), payload(BOUND, LEAF), "sat")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [(BOUND, LEAF), (EXACT, 0, 1, LEAF)])
+def test_ports_are_not_mixed_up(steps: tuple[int, ...]) -> None:
+    """a in [0, 1], b in [2, 3] x [5, 7]; outputs y = a + 10 b_1 and b itself."""
+    rows = (Term(0, Matrix.dense(1, 1, numbers([1]))), Term(1, Matrix.dense(1, 2, numbers([0, 10]))))
+    block = Block(rows, numbers([0]), bytes([False]))
+    ports = (Port("a", (1, 1), 0), Port("b", (1, 2), 1))
+    net = Network(ports, (Port("y", (1, 1), 2), ports[1]), (block,))
+    box = And(box_rows([Fraction(0), Fraction(2), Fraction(5)], [Fraction(1), Fraction(3), Fraction(7)]))
+
+    def holds(output: int, sign: int, limit: Fraction) -> bool:
+        """That sign · output < sign · limit everywhere, whatever the payload can show."""
+        query = query_of(net, box, Row.of({}, {output: -sign}, -sign * limit))
+        try:
+            return bool(check(query, payload(*steps, scales=(7, 7)), "unsat").leaves)
+        except RejectedError:
+            return False
+
+    little = Fraction(1, 1 << 20)
+    for output, low, high in ((0, 50, 71), (1, 2, 3), (2, 5, 7)):
+        assert holds(output, 1, high + little) and not holds(output, 1, high - little)
+        assert holds(output, -1, low - little) and not holds(output, -1, low + little)
