@@ -18,7 +18,7 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.program import Program
 from verify.core.query import Affine
 from verify.kernel import RejectedError
-from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Weights
+from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Weights, product
 from verify.replay import round_to
 
 TINY, HUGE = 2.0**-149, 2.0**70
@@ -162,6 +162,12 @@ def test_sums_that_cancel_count_by_their_magnitudes() -> None:
     big = chain(([[2.0**100, -(2.0**100)]], [0.0], False))
     with pytest.raises(RejectedError):
         spread_over(big, [half + half, half + half], [half + half, half + half])
+
+
+def test_full_and_sparse_lines_are_told_apart() -> None:
+    assert product([([0, 1], [2, 3]), ([1], [5])], [10, 100]) == [320, 500]
+    assert product([([1], [5]), ([0, 1], [2, 3])], [10, 100]) == [500, 320]
+    assert product([([0, 1], [2, 3])], [10, 100]) == [320] and product([([1], [5])], [10, 100]) == [500]
 
 
 @given(st.data())

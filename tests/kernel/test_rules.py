@@ -11,9 +11,10 @@ import pytest
 from tests.kernel.test_check import HAT, at_least, payload
 from tests.search.networks import box_rows, network, numbers, over_box, query_of
 from verify.core.network import Block, Matrix, Network, Port, Term
+from verify.core.normal_form import normal_form
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import RejectedError, check
-from verify.kernel.build import _units
+from verify.kernel.build import Frame, Plain, _units, plain_row, query_row
 from verify.kernel.stream import MAX_VARINT_BYTES, Stream
 from verify.kernel.system import ONE, Bound, Form, Hints, Node, P, clip, lower, substitute, tighten
 from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, WEIGHTED, split_input, split_phase
@@ -310,3 +311,25 @@ def test_ports_are_not_mixed_up(steps: tuple[int, ...]) -> None:
     for output, low, high in ((0, 50, 71), (1, 2, 3), (2, 5, 7)):
         assert holds(output, 1, high + little) and not holds(output, 1, high - little)
         assert holds(output, -1, low - little) and not holds(output, -1, low + little)
+
+
+def test_exact_rows_are_exact() -> None:
+    """Weights that are multiples of 2^-P in their scales are taken as they are, and nothing is charged."""
+    query = over_box(HAT, -1, 1, Row.of({0: 3}, {0: Fraction(1, 2)}, Fraction(1, 4)))
+    region = normal_form(query).regions[0]
+    frame = Frame(query.network, region, [1, 2, 3])
+    assert plain_row(frame, HAT.blocks[0], 1, 1) == Plain({0: -ONE}, {}, ONE >> 1, 0)  # -x = 1 - 2 s, halved
+    assert plain_row(frame, HAT.blocks[1], 0, 2) == Plain({}, {(0, 0): ONE >> 1, (0, 1): ONE >> 1}, 0, 0)
+    row = query_row(frame, query.violation, 3)  # type: ignore[arg-type]
+    assert row == Plain({0: 6 * ONE >> 3}, {(1, 0): ONE >> 2}, -13 * (ONE >> 5), 0)
+    third = query_row(frame, Row.of({0: Fraction(1, 3)}, {0: Fraction(1, 3)}, Fraction(1, 3)), 3)
+    assert third.error == 3 and third.values == {(1, 0): ONE // 6}
+
+
+@pytest.mark.parametrize("scale", [9999, -9999])
+def test_absurd_scales_are_refused(scale: int) -> None:
+    for place in range(3):
+        scales = [1, 2, 2]
+        scales[place] = scale
+        with pytest.raises(RejectedError, match="out of range"):
+            check(at_least(3), payload(BOUND, LEAF, scales=(*scales,)), "unsat")
