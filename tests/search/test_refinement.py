@@ -6,12 +6,14 @@ import math
 import random
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.exact_lp import half, minimum
 from tests.oracle import cells
+from tests.search.conftest import compiled, no_attack, splitting  # noqa: F401
 from tests.search.networks import Layer, budget, compiled_entry, network, over_box
 from verify.bounds.backward import propagate
 from verify.bounds.compressed import compress
@@ -19,10 +21,13 @@ from verify.core.budget import Budget
 from verify.core.network import Network
 from verify.core.normal_form import normal_form
 from verify.core.query import Row
-from verify.search import refinement
+from verify.core.verdict import Evidence
+from verify.search import evidence, refinement, tiers
+from verify.search.decide import decide
 from verify.search.problem import build_problem
 from verify.search.refinement import Refinement
 from verify.search.run import Run
+from verify.search.scales import UncertifiedError
 
 INPUTS, HIDDEN = 2, 4
 
@@ -131,3 +136,31 @@ def test_one_layer_is_not_refined() -> None:
     first, second, _ = layers(random.Random(2))
     whole = refined(network(INPUTS, first, ([(1, second[0][0][1])], second[1], False)))
     assert not whole.deep and list(whole.rounds(lambda: math.inf)) == [True]
+
+
+@pytest.mark.usefixtures("splitting", "no_attack", "compiled")
+def test_what_rests_on_splits_gets_little_time_for_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unasked; the kernel may still find the bounds again where the net is as small as here."""
+    monkeypatch.setattr(tiers, "NARROW", -1)
+    monkeypatch.setattr(tiers, "FEW_REGIONS", -1)
+    monkeypatch.setattr(tiers, "FIRST_TRIAL", 0.0)
+    monkeypatch.setattr(tiers, "FIRST_BOXES", 1)
+    monkeypatch.setattr(evidence, "TIMES_THE_SEARCH", 1e6)
+    allowed: list[float] = []
+
+    def checked(certifying: Any, _: object) -> None:
+        run, now, until = certifying.keywords["stop"].args
+        allowed.append(until - now)
+        raise UncertifiedError(str(run.sketch.refined))
+
+    monkeypatch.setattr(evidence, "_checked", checked)
+    easy = over_box(
+        network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False)), -1, 1, Row.of({}, {0: -1}, -3)
+    )
+    assert decide(easy, budget(1e9)).answer == "unsat"
+    first: Layer = ([(0, [[1, 1], [-1, -1], [1, -1], [-1, 1]])], [0.0, 0.0, 0.0, 0.0], True)
+    second: Layer = ([(1, [[1, 1, 1, 1]])], [-3.0], True)
+    hard = network(INPUTS, first, second, ([(2, [[1]])], [0.0], False))
+    found = decide(over_box(hard, -1, 1, Row.of({}, {0: -1}, Fraction(-1, 2))), budget(1e9), certificate=False)
+    assert found.answer == "unsat" and found.evidence is Evidence.BOUNDS
+    assert allowed[0] > evidence.SECONDS_AT_LEAST == allowed[1]

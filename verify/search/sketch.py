@@ -59,6 +59,7 @@ class Sketch:
     steps: dict[int, list[bytes]] = field(default_factory=dict)
     trees: dict[int, dict[frozenset[Row], PhaseTree]] = field(default_factory=dict)  # regions closed by phases, by case
     closed: dict[int, dict[int, list[Pattern]]] = field(default_factory=dict)
+    refined: bool = False  # some trees rest on bounds that took splits of their own, which no step tells
 
     def begin(self, k: int) -> None:
         """Steps of this region follow, from its root."""

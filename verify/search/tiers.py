@@ -273,6 +273,7 @@ class Search:
                 return True
             if self.unsettled or clock() >= limit:
                 break
+            self.sketch.refined = True
         return False
 
     def explore_phases(
