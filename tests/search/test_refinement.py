@@ -140,27 +140,31 @@ def test_one_layer_is_not_refined() -> None:
 
 @pytest.mark.usefixtures("splitting", "no_attack", "compiled")
 def test_what_rests_on_splits_gets_little_time_for_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unasked; the kernel may still find the bounds again where the net is as small as here."""
+    """Unasked.  The first trial by phases ends with nothing done, or with everything."""
     monkeypatch.setattr(tiers, "NARROW", -1)
     monkeypatch.setattr(tiers, "FEW_REGIONS", -1)
-    monkeypatch.setattr(tiers, "FIRST_TRIAL", 0.0)
-    monkeypatch.setattr(tiers, "FIRST_BOXES", 1)
     monkeypatch.setattr(evidence, "TIMES_THE_SEARCH", 1e6)
-    allowed: list[float] = []
+    times: list[tuple[bool, bool]] = []
 
     def checked(certifying: Any, _: object) -> None:
         run, now, until = certifying.keywords["stop"].args
-        allowed.append(until - now)
-        raise UncertifiedError(str(run.sketch.refined))
+        times.append((run.sketch.refined, until - now < 1.01 * evidence.SECONDS_AT_LEAST))
+        raise UncertifiedError("never")
 
     monkeypatch.setattr(evidence, "_checked", checked)
-    easy = over_box(
-        network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False)), -1, 1, Row.of({}, {0: -1}, -3)
-    )
-    assert decide(easy, budget(1e9)).answer == "unsat"
     first: Layer = ([(0, [[1, 1], [-1, -1], [1, -1], [-1, 1]])], [0.0, 0.0, 0.0, 0.0], True)
     second: Layer = ([(1, [[1, 1, 1, 1]])], [-3.0], True)
-    hard = network(INPUTS, first, second, ([(2, [[1]])], [0.0], False))
-    found = decide(over_box(hard, -1, 1, Row.of({}, {0: -1}, Fraction(-1, 2))), budget(1e9), certificate=False)
-    assert found.answer == "unsat" and found.evidence is Evidence.BOUNDS
-    assert allowed[0] > evidence.SECONDS_AT_LEAST == allowed[1]
+    query = over_box(
+        network(INPUTS, first, second, ([(2, [[1]])], [0.0], False)), -1, 1, Row.of({}, {0: -1}, Fraction(-1, 2))
+    )
+    explore_phases = tiers.Search.explore_phases
+    for idle in (0, 1):
+        trials = iter([True] * idle)
+        monkeypatch.setattr(
+            tiers.Search,
+            "explore_phases",
+            lambda self, *given: list(given[3]) if next(trials, False) else explore_phases(self, *given),  # noqa: B023
+        )
+        found = decide(query, budget(1e9))
+        assert (found.answer, found.evidence) == ("unsat", Evidence.BOUNDS)
+    assert times == [(False, False), (True, True)]

@@ -55,9 +55,7 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     sketches = [sketch.of(k) for k in range(len(regions))]
     now, until = run.budget.clock(), run.budget.deadline
     if started is not None:
-        times = (
-            0.0 if run.sketch.refined else TIMES_THE_SEARCH
-        )  # what splits have bounded the kernel rarely finds again
+        times = 0.0 if run.sketch.refined else TIMES_THE_SEARCH  # the kernel rarely finds refined bounds again
         until = min(until, now + max(SECONDS_AT_LEAST, times * (now - started)))
     weights = sum(len(t.matrix.values) for b in run.query.network.blocks for t in b.terms)
     work = weights * sum(sketch.size(k) for k in range(len(regions)))
