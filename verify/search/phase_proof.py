@@ -115,13 +115,13 @@ def phase_steps(trees: dict[frozenset[Row], PhaseTree], root: RootView) -> bytes
 
 def _tree_steps(tree: PhaseTree, case: int, root: RootView) -> bytes:
     seconds = _second_halves(tree.codes)
-    leaf_numbers = np.cumsum([code == 0 for code in tree.codes]) - 1
-    steps, pending = bytearray(), [0]
+    leaf_numbers = (np.cumsum(np.array(tree.codes) == 0) - 1).tolist()
+    leaves, steps, pending = _Leaves(tree, case, root), bytearray(), [0]
     while pending:
         at = pending.pop()
         code = tree.codes[at]
         if code == 0:
-            steps += _leaf_steps(tree, tree.leaves[leaf_numbers[at]], case, root)
+            steps += leaves.steps(tree.leaves[leaf_numbers[at]])
             continue
         entry = tree.places[code // 2 - 1]
         inactive, active = (seconds[at], at + 1) if code % 2 else (at + 1, seconds[at])
@@ -145,27 +145,44 @@ def _second_halves(codes: Sequence[int]) -> list[int]:
     return seconds
 
 
-def _leaf_steps(tree: PhaseTree, leaf: Leaf, case: int, root: RootView) -> bytes:
-    scale_of = {row: root.scales[root.blocks + r] for r, row in enumerate(root.rows)}
-    weight_of = {row: math.ldexp(w, scale_of[row]) for row, w in zip(tree.rows, leaf.weights, strict=True)}
-    largest = max(weight_of.values())
-    factor = LARGEST_WEIGHT / largest if largest > 0.0 else 0.0
-    slopes, betas = {}, {}
-    for j in np.flatnonzero(leaf.slopes != NO_SLOPE).tolist():
-        variable = root.variables.get(tree.places[j])
-        if variable is not None:
-            slopes[variable] = int(leaf.slopes[j])
-    for j, beta in zip(leaf.split.tolist(), leaf.betas.tolist(), strict=True):
-        variable = root.variables.get(tree.places[j])
-        if variable is not None:
-            betas[variable] = min(round(math.ldexp(beta, root.scales[tree.places[j][0]]) * factor * ONE), 1 << 50)
-    gammas = bytes(round(weight_of[root.rows[r]] * factor) for r in root.cases[case])
-    return bytes([WEIGHTED, 1]) + varint(case) + gammas + _by_variable(slopes) + _by_variable(betas) + bytes([LEAF])
+class _Leaves:
+    """Writes the leaves of one case's tree; what is the same for all of them is looked up once."""
+
+    def __init__(self, tree: PhaseTree, case: int, root: RootView) -> None:
+        scale_of = {row: root.scales[root.blocks + r] for r, row in enumerate(root.rows)}
+        place_of = {row: k for k, row in enumerate(tree.rows)}
+        self.row_scales = [scale_of[row] for row in tree.rows]
+        self.order = [place_of[root.rows[r]] for r in root.cases[case]]
+        self.variables = [root.variables.get(entry) for entry in tree.places]
+        self.scales = [root.scales[entry[0]] for entry in tree.places]
+        self.begin = bytes([WEIGHTED, 1]) + varint(case)
+
+    def steps(self, leaf: Leaf) -> bytes:
+        weights = list(map(math.ldexp, leaf.weights, self.row_scales))
+        largest = max(weights)
+        factor = LARGEST_WEIGHT / largest if largest > 0.0 else 0.0
+        slopes, betas = [], []
+        used = np.flatnonzero(leaf.slopes != NO_SLOPE)
+        for j, slope in zip(used.tolist(), leaf.slopes[used].tolist(), strict=True):
+            variable = self.variables[j]
+            if variable is not None:
+                slopes.append((variable, slope))
+        for j, beta in zip(leaf.split.tolist(), leaf.betas.tolist(), strict=True):
+            variable = self.variables[j]
+            if variable is not None:
+                units = round(math.ldexp(beta, self.scales[j]) * factor * ONE)
+                betas.append((variable, min(units, 1 << 50)))
+        gammas = bytes(round(weights[k] * factor) for k in self.order)
+        return self.begin + gammas + _by_variable(slopes) + _by_variable(betas) + bytes([LEAF])
 
 
-def _by_variable(numbers: dict[int, int]) -> bytes:
+def _by_variable(numbers: list[tuple[int, int]]) -> bytes:
     out, before = bytearray(varint(len(numbers))), -1
-    for variable in sorted(numbers):
-        out += varint(variable - before - 1) + varint(numbers[variable])
+    for variable, number in sorted(numbers):
+        for part in (variable - before - 1, number):
+            if part < 128:
+                out.append(part)
+            else:
+                out += varint(part)
         before = variable
     return bytes(out)
