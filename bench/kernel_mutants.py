@@ -1,6 +1,6 @@
 """Mutation testing of the kernel: every small change of its code must make some test fail.
 
-    python bench/kernel_mutants.py [--file NAME …] [--only NUMBER …] [--seconds S] [--table FILE] [TEST …]
+    python bench/kernel_mutants.py [--file NAME …] [--only NUMBER …] [--seconds S] [--count] [TEST …]
 
 Each mutant changes one operator, comparison, constant, condition, call or statement of one function in verify/kernel.
 It is put into a copy of this process, in place of the function's code, and the tests run there until one fails.

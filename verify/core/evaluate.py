@@ -47,10 +47,15 @@ def pre_activation(block: Block, values: Sequence[Scaled]) -> Scaled:
         numbers = term.matrix.values
         weights, weight_denominator = numbers.integers() if len(numbers) <= KEPT_NUMBERS else numbers.compute_integers()
         parts.append((_product(term.matrix, weights, source), weight_denominator * source_denominator))
-    denominator = math.lcm(*(d for _, d in parts))
-    scaled = [[n * (denominator // d) for n in numerators] for numerators, d in parts]
+    scaled, denominator = over_one_denominator(parts)
     total = [sum(column) for column in zip(*scaled, strict=True)]
     return _reduced(total, denominator)
+
+
+def over_one_denominator(values: Sequence[Scaled]) -> tuple[list[list[int]], int]:
+    """The same numbers, all of them over the least common denominator."""
+    denominator = math.lcm(*(d for _, d in values))
+    return [[n * (denominator // d) for n in numerators] for numerators, d in values], denominator
 
 
 def _product(matrix: Matrix, weights: Sequence[int], source: Sequence[int]) -> list[int]:

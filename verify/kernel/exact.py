@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.core.evaluate import Scaled, pre_activation
+from verify.core.evaluate import Scaled, over_one_denominator, pre_activation
 from verify.core.network import Network
 from verify.core.query import Row
 from verify.kernel.stream import RejectedError, Stream
@@ -48,7 +48,7 @@ def affine_forms(network: Network, low: Sequence[Fraction], high: Sequence[Fract
         position += port.size
     splits: dict[tuple[int, int], Affine] = {}
     for number, block in enumerate(network.blocks):
-        numbers, denominator = _common([pre_activation(block, value) for value in values])
+        numbers, denominator = over_one_denominator([pre_activation(block, value) for value in values])
         zero, unknown = [False] * block.size, []
         for i in range(block.size):
             if block.relu[i]:
@@ -130,12 +130,6 @@ def _close(rows: Sequence[tuple[Affine, bool]], stream: Stream) -> None:
 def minimum(form: Affine) -> Fraction:
     """The least value over 0 <= τ <= 1."""
     return form[0] + sum((a for a in form[1:] if a < 0), Fraction(0))
-
-
-def _common(values: Sequence[Scaled]) -> tuple[list[list[int]], int]:
-    """The same numbers over one denominator."""
-    denominator = math.lcm(*(d for _, d in values))
-    return [[n * (denominator // d) for n in numbers] for numbers, d in values], denominator
 
 
 def _affine(values: Sequence[Fraction]) -> Affine:

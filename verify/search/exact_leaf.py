@@ -83,6 +83,8 @@ def _at(box: tuple[Sequence[Fraction], Sequence[Fraction]], tau: Sequence[Fracti
 
 def varint(number: int) -> bytes:
     """As verify.kernel.stream reads it."""
+    if number < 128:  # nearly all are
+        return bytes((number,))
     out = bytearray()
     while number >= 128:
         out.append(128 | number & 127)

@@ -179,10 +179,6 @@ class _Leaves:
 def _by_variable(numbers: list[tuple[int, int]]) -> bytes:
     out, before = bytearray(varint(len(numbers))), -1
     for variable, number in sorted(numbers):
-        for part in (variable - before - 1, number):
-            if part < 128:
-                out.append(part)
-            else:
-                out += varint(part)
+        out += varint(variable - before - 1) + varint(number)
         before = variable
     return bytes(out)

@@ -79,7 +79,7 @@ def clip(F, P, d, mask, forms, box):
                 if limit + slip < low:
                     return -1.0
                 kept *= (limit + slip - low) / (high - low)
-                total, F[box + d + k] = total, limit + slip
+                F[box + d + k] = limit + slip
             elif a < 0.0 and limit - slip > low:
                 if limit - slip > high:
                     return -1.0
