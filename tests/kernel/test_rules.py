@@ -14,7 +14,7 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import RejectedError, check
-from verify.kernel.build import Frame, Plain, _units, plain_row, query_row
+from verify.kernel.build import Frame, Plain, Root, _units, plain_row, query_row
 from verify.kernel.stream import MAX_VARINT_BYTES, Stream
 from verify.kernel.system import ONE, Bound, Form, Hints, Node, P, clip, lower, substitute, tighten
 from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, WEIGHTED, split_input, split_phase
@@ -333,3 +333,38 @@ def test_absurd_scales_are_refused(scale: int) -> None:
         scales[place] = scale
         with pytest.raises(RejectedError, match="out of range"):
             check(at_least(3), payload(BOUND, LEAF, scales=(*scales,)), "unsat")
+
+
+@pytest.mark.parametrize("size", [Fraction(1, 1000), Fraction(1, 2), 1, 7])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_exact_leaves_look_at_the_right_end(size: Fraction, sign: int) -> None:
+    """size · x <= size / 4 over [0, 1], and its mirror image, have solutions; <= -size / 1000 has none."""
+    low, high = (0, 1) if sign > 0 else (-1, 0)
+    data = payload(EXACT, 0, 1, LEAF, scales=(1, 4))
+    with pytest.raises(RejectedError, match="do not close"):
+        check(over_box(LINE, low, high, Row.of({}, {0: sign * size}, size / Fraction(4))), data, "unsat")
+    assert check(over_box(LINE, low, high, Row.of({}, {0: sign * size}, -size / Fraction(1000))), data, "unsat").leaves
+
+
+def test_intervals_of_rows_take_the_right_end_to_the_last_unit() -> None:
+    query = over_box(LINE, -1, 1, Row.of({}, {0: 1}, 0))
+    region = normal_form(query).regions[0]
+    root = Root(query.network, region, [query.violation], [0, 1])  # type: ignore[list-item]
+    assert root.range_of((0, 0)) == (-ONE, ONE)
+    for w in (1, 2, 5, ONE):
+        assert root._least(Plain({}, {(0, 0): w}, 0, 0), 1) == root._least(Plain({}, {(0, 0): -w}, 0, 0), 1) == -w
+        assert root._least(Plain({0: w}, {}, 3, 2), 1) == 1 and root._least(Plain({0: -w}, {}, 3, 2), 1) == 1 - w
+
+
+def test_rows_are_composed_to_the_last_unit() -> None:
+    """relu(x) and relu(-x) over [-1, 1] are one variable: r and r - x."""
+    query = over_box(HAT, -1, 1, Row.of({}, {0: 1}, 0))
+    root = Root(query.network, normal_form(query).regions[0], [query.violation], [1, 2, 2])  # type: ignore[list-item]
+    assert root.compose(Plain({0: 3}, {(0, 0): 5}, 7, 0)) == Form({0: 3}, {0: 5}, 7, 0)
+    twin = root.compose(Plain({}, {(0, 1): ONE}, 0, 0))
+    assert twin.r == {0: ONE} and twin.s == {0: -ONE} and twin.constant == ONE >> 1
+    both = root.compose(Plain({}, {(0, 0): ONE, (0, 1): 3 * ONE}, 0, 0))
+    assert both.r == {0: 4 * ONE} and both.s == {0: -3 * ONE}
+    for high, expected in ((1, {0: 5}), (0, {})):
+        root.high[0][0] = high
+        assert root.compose(Plain({}, {(0, 0): 5}, 0, 0)).r == expected  # a value is zero from high = 0 on
