@@ -20,8 +20,8 @@ from verify.core.pairing import Difference
 from verify.core.query import Affine, And, Query, Row
 from verify.kernel import RejectedError, check
 from verify.kernel.build import Root
-from verify.kernel.comparison import compare
-from verify.kernel.slopes import ACTIVE, INACTIVE, UNSTABLE, Model, Part, SlopeTree, root_phases
+from verify.kernel.comparison import Comparison, _step, compare
+from verify.kernel.slopes import ACTIVE, INACTIVE, UNSTABLE, Model, Part, SlopeTree, hull_region, root_phases
 from verify.kernel.system import ONE
 from verify.kernel.walk import HIGH, LEAF, LOW
 from verify.search.decide import decide
@@ -311,3 +311,71 @@ def test_each_hull_has_a_root_of_its_own() -> None:
     for second in (b"", HINTS):
         with pytest.raises(RejectedError):
             check(query, varint(2) + one + HINTS + pattern(LEAF) + one + second + pattern(LEAF), "unsat")
+
+
+def comparison_of(query: Query) -> Comparison:
+    (region,) = normal_form(query).regions
+    found = compare(query.network, region, region.cases[0], {})
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("low", "high"), ["ab", "ba"])
+def test_hull_and_steps_reach_from_end_to_end(low: str, high: str) -> None:
+    found = comparison_of(
+        query_of(
+            f"forall a, b : n.input  assume same(a, b) except x  assume {low}.x <= -0.5 and {high}.x >= 0.25"
+            "  assert n(a).r <= n(b).r",
+            KINKED,
+        )
+    )
+    assert (found.hull.lower[0], found.hull.upper[0]) == (-1, 1)
+    assert sorted(map(abs, found.steps[0])) == [Fraction(3, 4), 2] and found.steps[1] == (0, 0)
+
+
+def test_rows_of_other_pairs_are_not_compared_with_these() -> None:
+    query = query_of(
+        "forall a, b, c : n.input  assume same(a, b) except x  assume same(b, c) except x"
+        "  assert n(a).r - n(b).r <= 1 or n(b).r - n(c).r <= 1",
+        KINKED,
+    )
+    assert len(comparison_of(query).rows) == 1
+
+
+def test_a_mirrored_statement_has_every_sign_turned() -> None:
+    found = comparison_of(query_of(MONOTONE.replace("<= n(b).r", "<= n(b).r + 3 * (b.x - a.x)"), KINKED))
+    steps = ((Fraction(1), Fraction(2)), (Fraction(0), Fraction(0)))
+    said, mirrored = found.contradiction(0, steps)
+    (row,), (limit,) = found.rows, found.limits
+    assert any(row.slope) and said == (found.place, found.hull, limit, row.strict, row.outputs, row.slope, steps)
+    turned = (tuple(-c for c in row.outputs), tuple(-q for q in row.slope))
+    assert mirrored == (found.place, found.hull, limit, row.strict, *turned, ((-2, -1), (0, 0)))
+
+
+def test_a_step_counts_its_constant() -> None:
+    """x - y + 5 over [0, 10]², where x - y <= 2 and y - x <= 1: between 4 and 7."""
+    both = Box((Fraction(0),) * 2, (Fraction(10),) * 2)
+    rows = (Row.of({0: 2, 1: -2}, {}, 4), Row.of({0: -1, 1: 1}, {}, 1), Row.of({0: 1}, {}, -99))
+    assert _step(Affine(((0, Fraction(1)), (1, Fraction(-1))), Fraction(5)), Region(both, rows, ((),))) == (4, 7)
+
+
+def test_open_phases_let_slopes_be_anything_between() -> None:
+    model = Model(KINKED)
+    for phases, slope in (([UNSTABLE] * 2, (0, 2)), ([ACTIVE, UNSTABLE], (1, 2)), ([INACTIVE, ACTIVE], (1, 1))):
+        known = [phases, [ACTIVE]]
+        assert model.slopes(known, [1]) == [slope, (0, 0)]
+        assert model.slopes(known, [-3]) == [(-3 * slope[1], -3 * slope[0]), (0, 0)]
+
+
+def test_phases_are_told_apart_at_zero() -> None:
+    query = query_of(MONOTONE, KINKED)
+    found = comparison_of(query)
+    region = hull_region(KINKED, found.hull)
+    root = Root(KINKED, region, list(region.cases[0]), [5, 5, 5])
+    tree = SlopeTree(Model(KINKED), root, 0, found.rows[0], found.limits[0], found.steps)
+    ((entry, j),) = root.variable.items()
+    for low, high, phase in ((-1, 1, UNSTABLE), (-1, 0, INACTIVE), (0, 1, ACTIVE)):
+        known = [[UNSTABLE, UNSTABLE], [ACTIVE]]
+        assert tree.phases(known, {j: low}, {j: high})[entry[0]][entry[1]] == phase
+        root.low[entry[0]][entry[1]], root.high[entry[0]][entry[1]] = low, high
+        assert root_phases(root)[entry[0]][entry[1]] == phase
