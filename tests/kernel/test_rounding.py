@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import random
 from array import array
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +20,7 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.program import Program
 from verify.core.query import Affine
 from verify.kernel import RejectedError
-from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Weights, product
+from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Value, Weights, product
 from verify.replay import round_to
 
 TINY, HUGE = 2.0**-149, 2.0**70
@@ -90,6 +92,81 @@ class Evaluation:
 def spread_over(network: Network, low: Sequence[Fraction], high: Sequence[Fraction]) -> Spread:
     inputs = [Affine(((i, (b - a) / 2),), (a + b) / 2) for i, (a, b) in enumerate(zip(low, high, strict=True))]
     return Spread(Rounding(program_of(network)), inputs, len(inputs))
+
+
+class Watched(Spread):
+    """Keeps what is known of each block, before and behind its ReLUs."""
+
+    def __init__(self, network: Network, low: Sequence[Fraction], high: Sequence[Fraction]) -> None:
+        self.before: list[Value] = []
+        self.behind: list[Value] = []
+        inputs = [Affine(((i, (b - a) / 2),), (a + b) / 2) for i, (a, b) in enumerate(zip(low, high, strict=True))]
+        super().__init__(Rounding(program_of(network)), inputs, len(inputs))
+
+    def _summed(self, number: int, values: Sequence[Value]) -> Value:
+        self.before.append(copy.deepcopy(super()._summed(number, values)))
+        return copy.deepcopy(self.before[-1])
+
+    def _rectified(self, number: int, z: Value) -> Value:
+        self.behind.append(super()._rectified(number, z))
+        return self.behind[-1]
+
+
+def disturbed(
+    network: Network, x: Sequence[Fraction], local: Sequence[Sequence[Fraction]]
+) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+    """Every value, inputs first, and each block's sums before its ReLUs, with so much added to every sum."""
+    values, sums, position = list[list[Fraction]](), list[list[Fraction]](), 0
+    for port in network.inputs:
+        values.append(list(x[position : position + port.size]))
+        position += port.size
+    for block, more in zip(network.blocks, local, strict=True):
+        z = [block.bias[row] + extra for row, extra in enumerate(more)]
+        for term in block.terms:
+            for row in range(block.size):
+                z[row] += sum((w * values[term.source][k] for k, w in term.matrix.entries(row)), Fraction(0))
+        sums.append(z)
+        values.append([max(v, Fraction(0)) if relu else v for v, relu in zip(z, block.relu, strict=True)])
+    return values, sums
+
+
+def check_known(known: Value, exact: Sequence[Fraction], found: Sequence[Fraction], s: Sequence[Fraction]) -> None:
+    for i, (v, other) in enumerate(zip(exact, found, strict=True)):
+        assert known.low[i] <= v * ONE <= known.high[i] and abs(other - v) * ONE <= known.off[i]
+        if known.slopes is not None:
+            form = sum((own[i] * t for own, t in zip(known.slopes, s, strict=True)), Fraction(known.centre[i]))
+            assert abs(v * ONE - form) <= known.error[i]
+
+
+@given(st.data(), weights, st.integers(0, 10**9))
+@settings(max_examples=100)
+def test_what_is_known_of_values_holds_however_sums_are_disturbed(
+    data: DataObject, kind: SearchStrategy[float], seed: int
+) -> None:
+    """By as much as each row's own rounding may be, up or down: ranges, forms, distances, phases, rows of outputs."""
+    network, rng = data.draw(networks(weights=kind, max_relus=6)), random.Random(seed)
+    quarters = [sorted((rng.randint(-8, 8), rng.randint(-8, 8))) for _ in range(network.input_size)]
+    low, high = ([Fraction(side[k], 4) for side in quarters] for k in (0, 1))
+    try:
+        spread = Watched(network, low, high)
+    except RejectedError:
+        assume(False)
+    zeros = [[Fraction(0)] * block.size for block in network.blocks]
+    outputs = [Fraction(rng.randint(-2, 2)) for _ in range(network.output_size)]
+    first, places = len(network.inputs), [(port.value, e) for port in network.outputs for e in range(port.size)]
+    for _ in range(4):
+        s = [Fraction(rng.choice((-3, 3, 0, 1)), 3) for _ in low]
+        x = [(a + b) / 2 + (b - a) / 2 * t for a, b, t in zip(low, high, s, strict=True)]
+        moved = [v + rng.choice((-1, 1)) * Fraction(off, ONE) for v, off in zip(x, spread.input_off, strict=True)]
+        local = [[rng.choice((-1, 1)) * Fraction(e, ONE) for e in row] for row in spread.local]
+        (exact, before), (found, sums) = disturbed(network, x, zeros), disturbed(network, moved, local)
+        for number, (block, phases) in enumerate(zip(network.blocks, spread.phases, strict=True)):
+            check_known(spread.before[number], before[number], sums[number], s)
+            check_known(spread.behind[number], exact[first + number], found[first + number], s)
+            for relu, phase, *ends in zip(block.relu, phases, before[number], sums[number], strict=True):
+                assert not relu or phase == UNSTABLE or (min(ends) >= 0 if phase == ACTIVE else max(ends) <= 0)
+        off = sum((c * (found[v][e] - exact[v][e]) for c, (v, e) in zip(outputs, places, strict=True)), Fraction(0))
+        assert abs(off) * ONE <= spread.error(outputs)[0]
 
 
 @given(st.data(), weights)
