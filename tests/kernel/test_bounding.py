@@ -16,10 +16,9 @@ from verify.core.network import Network
 from verify.core.normal_form import Box, Region, normal_form
 from verify.core.query import Row
 from verify.kernel.build import Root, find_twins
-from verify.kernel.check import numbered
 from verify.kernel.stream import RejectedError
 from verify.kernel.system import ONE, Form, Hints, Node, P, clip, lower, substitute, tighten
-from verify.kernel.walk import split_input, split_phase
+from verify.kernel.walk import numbered, split_input, split_phase
 from verify.kernel_fast.tables import _twins as fast_twins
 from verify.search.scales import root_scales
 

@@ -13,8 +13,7 @@ from verify.core.floats import FloatPlan
 from verify.core.normal_form import normal_form
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import Checked, RejectedError, check
-from verify.kernel.check import numbered
-from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, numbered
 from verify.kernel_fast import check_fast
 from verify.search.certify import header
 from verify.search.decide import decide

@@ -17,7 +17,21 @@ from verify.kernel import RejectedError, check
 from verify.kernel.build import Frame, Plain, Root, _units, plain_row, query_row
 from verify.kernel.stream import MAX_VARINT_BYTES, Stream
 from verify.kernel.system import ONE, Bound, Form, Hints, Node, P, clip, lower, substitute, tighten
-from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, WEIGHTED, split_input, split_phase
+from verify.kernel.walk import (
+    AFRESH,
+    BOUND,
+    CASES,
+    CLIP,
+    EXACT,
+    HIGH,
+    LEAF,
+    LOW,
+    MOST_NESTED,
+    PHASES,
+    WEIGHTED,
+    split_input,
+    split_phase,
+)
 from verify.search.exact_leaf import signed, varint
 
 LINE = network(1, ([(0, [[1]])], [0], False))  # y = x
@@ -368,3 +382,60 @@ def test_rows_are_composed_to_the_last_unit() -> None:
     for high, expected in ((1, {0: 5}), (0, {})):
         root.high[0][0] = high
         assert root.compose(Plain({}, {(0, 0): 5}, 0, 0)).r == expected  # a value is zero from high = 0 on
+
+
+SCALES, SCALES_OF_BUMP = (b"".join(map(signed, scales)) for scales in ((1, 2, 2), (1, 2, 3)))
+
+
+def test_a_region_afresh_is_the_box_of_its_node() -> None:
+    """relu(x + 1/2) - 2 relu(x), at most 1/2: halves close, each by a proof of its own; the whole does not."""
+    net = network(1, ([(0, [[1], [1]])], [Fraction(1, 2), 0], True), ([(1, [[1, -2]])], [0], False))
+    scales, part = (1, 2, 3), (AFRESH, *SCALES_OF_BUMP, BOUND, LEAF, LEAF)
+
+    def proof(bound: Fraction, *steps: int) -> dict[str, int]:
+        query = over_box(net, -1, 1, Row.of({}, {0: -1}, -bound))
+        return check(query, payload(*steps, scales=scales), "unsat").leaves
+
+    above = Fraction(6, 10)
+    assert proof(above, LOW, 0, *part, *part) == proof(above, HIGH, 0, *part, *part) == {"bound": 2, "afresh": 2}
+    for bound, steps in (
+        (above, part),
+        (above, (LOW, 0, *part, LEAF)),
+        (above, (LOW, 0, LEAF, *part)),
+        (Fraction(1, 2), (LOW, 0, *part, *part)),  # has a solution where the halves meet
+        (Fraction(1, 4), (LOW, 0, *part, *part)),
+    ):
+        with pytest.raises(RejectedError, match="still open"):
+            proof(bound, *steps)
+
+
+def test_a_region_afresh_has_scales_that_its_box_fits() -> None:
+    small = b"".join(map(signed, (-1, 2, 2)))  # |x| <= 1/2
+    steps = (AFRESH, *small, BOUND, LEAF, LEAF)
+    with pytest.raises(RejectedError, match="scale of block 0"):
+        check(at_least(Fraction(11, 10)), payload(LOW, 0, *steps, *steps), "unsat")
+
+
+def test_a_region_afresh_has_the_open_cases() -> None:
+    """x >= 2 or x >= -2: the second case stays open, and is the first one afresh; x >= 2 or -x >= 2: neither."""
+    scales = b"".join(map(signed, (2, 2, 2)))
+    one_left = (BOUND, AFRESH, *scales[:2], WEIGHTED, 1, 0, 1, 0, 0, LEAF, LEAF)
+    both = (AFRESH, *scales, WEIGHTED, 2, 0, 1, 0, 0, 1, 1, 0, 0, LEAF, LEAF)
+    query = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: -1}, 2))))
+    for steps in (one_left, both):
+        with pytest.raises(RejectedError, match="do not close"):
+            check(query, payload(*steps, scales=(2, 2, 2)), "unsat")
+    both_closed = over_box(LINE, -1, 1, Or((Row.of({}, {0: -1}, -2), Row.of({}, {0: 1}, -2))))
+    assert check(both_closed, payload(*both, scales=(2, 2, 2)), "unsat").leaves == {"weighted": 1, "afresh": 1}
+
+
+def test_regions_afresh_are_where_something_is_open_and_not_too_deep() -> None:
+    query = at_least(Fraction(21, 10))
+    with pytest.raises(RejectedError, match="nothing is open"):
+        check(query, payload(BOUND, AFRESH, *SCALES, BOUND, LEAF, LEAF), "unsat")
+    for depth in (1, MOST_NESTED):
+        steps = (AFRESH, *SCALES) * depth + (BOUND,) + (LEAF,) * (depth + 1)
+        assert check(query, payload(*steps), "unsat").leaves == {"bound": 1, "afresh": depth}
+    steps = (AFRESH, *SCALES) * (MOST_NESTED + 1) + (BOUND,) + (LEAF,) * (MOST_NESTED + 2)
+    with pytest.raises(RejectedError, match="inside one another"):
+        check(query, payload(*steps), "unsat")

@@ -17,10 +17,9 @@ from verify.core.normal_form import Region, normal_form
 from verify.core.query import Query, Row
 from verify.kernel import RejectedError, check
 from verify.kernel.build import Root
-from verify.kernel.check import numbered
 from verify.kernel.stream import Stream
 from verify.kernel.system import Form, Node
-from verify.kernel.walk import BOUND, CASES, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk
+from verify.kernel.walk import BOUND, CASES, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk, numbered
 from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.check import Fast, FastWalk, never

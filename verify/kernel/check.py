@@ -8,11 +8,10 @@ from typing import Literal, Protocol
 
 from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
-from verify.core.query import Query, Row
-from verify.kernel.build import Root, read_scales
+from verify.core.query import Query
 from verify.kernel.slopes import Differences
 from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.walk import Walk
+from verify.kernel.walk import prove_region
 
 Claim = Literal["unsat", "vacuous"]
 Mode = Literal["reference", "fast"]
@@ -54,9 +53,7 @@ class Reference:
     mode: Mode = "reference"
 
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
-        rows, cases = numbered(region)
-        root = Root(network, region, rows, read_scales(network, rows, stream))
-        Walk(network, region, rows, cases, stream, counts).run(root.node)
+        prove_region(network, region, stream, counts)
 
     def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
         return Differences(network, stream, counts)
@@ -92,10 +89,3 @@ def claimed_regions(query: Query, claim: Claim) -> Sequence[Region]:
     if claim == "vacuous":
         return form.assumed
     raise RejectedError(f"unknown claim {claim!r}")
-
-
-def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
-    """The distinct rows of a region, and its cases as row numbers; the region's own rows belong to every case."""
-    numbers: dict[Row, int] = {}
-    cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)] for case in region.cases]
-    return list(numbers), cases

@@ -6,6 +6,7 @@
     CLIP        shrink the box to where the rows of the case, as last bounded, can hold, if only one is open
     WEIGHTED    for each open case in turn: weights of its rows, slopes, multipliers; their combination must close it
     EXACT       close every open case by an exact leaf
+    AFRESH      close every open case by a proof of its own, of a region that is the node's box: scales, then steps
     LEAF        end of a leaf: no case may be open
     LOW, HIGH   split an input at the middle of its interval; the half that comes first in the stream
     PHASES      split a ReLU: inactive first
@@ -17,13 +18,14 @@ Steps of a closed node are read and change nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Protocol
 
 from verify.core.network import Network
-from verify.core.normal_form import Region
+from verify.core.normal_form import Box, Region
 from verify.core.query import Row
+from verify.kernel.build import Root, read_scales
 from verify.kernel.exact import check_exact
 from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.system import (
@@ -40,10 +42,24 @@ from verify.kernel.system import (
     tighten,
 )
 
-LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES = range(11)
-
+LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES, AFRESH = range(12)
 
 MOST_CASES = 1 << 16
+MOST_NESTED = 16  # regions afresh inside one another
+
+
+def prove_region(network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0) -> None:
+    """Read a region's scales and its tree.  Raises RejectedError unless every leaf is closed."""
+    rows, cases = numbered(region)
+    root = Root(network, region, rows, read_scales(network, rows, stream))
+    Walk(network, region, rows, cases, stream, counts, nested).run(root.node)
+
+
+def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
+    """The distinct rows of a region, and its cases as row numbers; the region's own rows belong to every case."""
+    numbers: dict[Row, int] = {}
+    cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)] for case in region.cases]
+    return list(numbers), cases
 
 
 @dataclass
@@ -56,6 +72,7 @@ class Walk:
     cases: Sequence[Sequence[int]]
     stream: Stream
     counts: dict[str, int] = field(default_factory=dict)
+    nested: int = 0
 
     def run(self, root: Node) -> None:
         """Rejects unless every leaf is closed."""
@@ -96,6 +113,9 @@ class Walk:
             elif opcode == EXACT:
                 self.exact(node)
                 node, rule = None, "exact"
+            elif opcode == AFRESH:
+                self.afresh(node)
+                node, rule = None, "afresh"
             else:
                 raise RejectedError(f"unknown opcode {opcode} at byte {self.stream.at}")
 
@@ -172,12 +192,27 @@ class Walk:
         cases = [[self.rows[r] for r in self.cases[c]] for c in node.cases]
         check_exact(self.network, cases, exact_box(self.region, node), self.stream)
 
+    def afresh(self, node: Node | None) -> None:
+        """The same claim in integers of other scales: a deep box has values far smaller than its region's."""
+        if node is None:
+            raise RejectedError("a region afresh where nothing is open")
+        if self.nested >= MOST_NESTED:
+            raise RejectedError("too many regions inside one another")
+        part = part_of(self.region, node, node.cases)
+        prove_region(self.network, part, self.stream, self.counts, self.nested + 1)
+
 
 class NodeBox(Protocol):
     """Anything with a box over s, in units of 2^-P."""
 
     box_low: list[int]
     box_high: list[int]
+
+
+def part_of(region: Region, node: NodeBox, cases: Sequence[int]) -> Region:
+    """The node's box with its open cases; nothing else of the region can hold a solution that the node may hold."""
+    low, high = exact_box(region, node)
+    return replace(region, box=Box(tuple(low), tuple(high)), cases=tuple(region.cases[c] for c in cases))
 
 
 def exact_box(region: Region, node: NodeBox) -> tuple[list[Fraction], list[Fraction]]:

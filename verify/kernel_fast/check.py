@@ -14,11 +14,11 @@ from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query
 from verify.kernel.build import Entry, read_scales
-from verify.kernel.check import Checked, Claim, Mode, Reference, check, numbered
+from verify.kernel.check import Checked, Claim, Mode, Reference, check
 from verify.kernel.exact import check_exact
 from verify.kernel.slopes import Differences, Part, SlopeTree, hull_region
 from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.walk import HIGH, LEAF, LOW, REDUCE, TIGHTEN, exact_box
+from verify.kernel.walk import HIGH, LEAF, LOW, MOST_NESTED, REDUCE, TIGHTEN, exact_box, numbered, part_of
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
 from verify.native import machine
@@ -26,7 +26,7 @@ from verify.native import machine
 START_PLACES = 1 << 18  # free places to begin with
 MOST_PLACES = 1 << 27  # a gigabyte: above, the fast path refuses
 PATIENCE = 20_000_000  # products before it looks at the clock
-RULES = ("bound", "weighted", "exact")
+RULES = ("bound", "weighted", "exact", "afresh")
 PART = bytes([TIGHTEN, LEAF])  # what is done in every part of a hull; the open leaf gives its bounds away
 
 
@@ -79,7 +79,13 @@ class Fast:
     def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         if self.stop():
             raise StoppedError
-        walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream))
+        self.prove_region(network, region, stream, counts)
+
+    def prove_region(
+        self, network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0
+    ) -> None:
+        """As `verify.kernel.walk.prove_region`."""
+        walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream), nested)
         walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
         if walk.go() == at.OPEN_LEAF:
             leaf = sum(walk.counts().values())
@@ -137,8 +143,9 @@ class Box:
 class FastWalk:
     """One region's tree in compiled code."""
 
-    def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int]) -> None:
-        self.path, self.network, self.region = path, network, region
+    def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int], nested: int = 0) -> None:
+        self.path, self.network, self.region, self.nested = path, network, region, nested
+        self.others: dict[str, int] = {}  # leaves of regions afresh
         self.rows, self.cases = numbered(region)
         filled = tables(network, region, tuple(scales))
         self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
@@ -157,12 +164,18 @@ class FastWalk:
     def go(self) -> int:
         """Walk until the tree has ended (layout.DONE) or a leaf is open (layout.OPEN_LEAF).
 
-        Raises RefusedError; StoppedError; RejectedError of exact leaves.
+        Raises RefusedError; StoppedError; RejectedError of exact leaves and of regions afresh.
         """
+        while (status := self.advance()) == at.AFRESH_STEP:
+            self._afresh()
+        return status
+
+    def advance(self) -> int:
+        """As `go`, but at a region afresh (layout.AFRESH_STEP) it returns."""
         while True:
             self.numbers[at.PATIENCE] = PATIENCE
             status = self.path.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
-            if status in (at.DONE, at.OPEN_LEAF, at.BUILT):
+            if status in (at.DONE, at.OPEN_LEAF, at.AFRESH_STEP, at.BUILT):
                 return status
             if status == at.PAUSED:
                 if self.path.stop():
@@ -232,6 +245,22 @@ class FastWalk:
         check_exact(self.network, cases, exact_box(self.region, self.box()), stream)
         self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
 
+    def _afresh(self) -> None:
+        if not self.numbers[at.SYSTEM] or self.nested >= MOST_NESTED:
+            raise WrongStepError("a step is not accepted")
+        stream = Stream(self.payload.tobytes())
+        stream.at = self.position + 1
+        self.path.prove_region(self.network, self.part(), stream, self.others, self.nested + 1)
+        self.leave_afresh(stream.at)
+
+    def part(self) -> Region:
+        """What is open of the node, as a region of its own."""
+        return part_of(self.region, self.box(), self.open_cases())
+
+    def leave_afresh(self, position: int) -> None:
+        """The node is closed, and its steps go on at a place in the payload."""
+        self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = position, 0, at.BY_AFRESH
+
     def _array(self, place: int, count: int) -> list[int]:
         start = int(self.numbers[place])
         found: list[int] = self.numbers[start : start + count].tolist()
@@ -239,6 +268,12 @@ class FastWalk:
 
     def open_cases(self) -> list[int]:
         return self._array(at.OPEN, int(self.numbers[at.OPEN_COUNT]))
+
+    def slack(self) -> int:
+        """How far below zero the best bounded row of the worst open case stays, in units of 2^-P; 0 without any."""
+        valid, least = (self._array(place, len(self.rows)) for place in (at.VALID, at.LEAST))
+        best = (max((least[r] for r in self.cases[c] if valid[r]), default=0) for c in self.open_cases())
+        return max(0, -min(best, default=0))
 
     def box(self) -> Box:
         d = int(self.numbers[at.INPUTS])
@@ -259,5 +294,6 @@ class FastWalk:
 
     def counts(self) -> dict[str, int]:
         """Leaves by the rule that closed them."""
-        found = self.numbers[at.COUNTS : at.COUNTS + 3].tolist()
-        return {rule: count for rule, count in zip(RULES, found, strict=True) if count}
+        found = self.numbers[at.COUNTS : at.COUNTS + len(RULES)].tolist()
+        own = {rule: count for rule, count in zip(RULES, found, strict=True) if count}
+        return {rule: own.get(rule, 0) + self.others.get(rule, 0) for rule in (*own, *self.others)}

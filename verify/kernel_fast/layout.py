@@ -56,22 +56,23 @@ from __future__ import annotations
     POS,  # place in the payload
     END,  # its length
     IN_NODE,  # 1 = in the middle of a node's steps
-    RULE,  # what closed the node: BY_BOUND, BY_WEIGHTS, BY_EXACT
-    COUNTS,  # (3,) leaves by rule
+    RULE,  # what closed the node: BY_BOUND, BY_WEIGHTS, BY_EXACT, BY_AFRESH
+    COUNTS,  # (4,) leaves by rule
     COUNTS_1,
     COUNTS_2,
+    COUNTS_3,
     REACH,  # no entry of the work row is larger in size
     PATIENCE,  # products to make before returning
     CONST_OUT,  # results of functions
     ERR_OUT,
     HEADER,
-) = range(59)
+) = range(60)
 
 META = 10  # numbers per row of a system: its own, constant, error, place of its coefficients, bands of s and of r, …
 NUMBER, META_CONSTANT, META_ERROR, PLACE, S_FIRST, S_LAST, R_FIRST, R_LAST = range(8)
 LARGEST, NONZERO = 8, 9  # … the largest |coefficient|, and how many are not zero
 
-BY_BOUND, BY_WEIGHTS, BY_EXACT = range(3)
+BY_BOUND, BY_WEIGHTS, BY_EXACT, BY_AFRESH = range(4)
 ALL_BUILT, WALKING = -1, -2
 SUM_BITS = 61  # sums stay below 2^61 in size
-DONE, MORE, OPEN_LEAF, EXACT_STEP, PAUSED, BUILT, REFUSED, REJECTED = range(8)  # statuses
+DONE, MORE, OPEN_LEAF, EXACT_STEP, AFRESH_STEP, PAUSED, BUILT, REFUSED, REJECTED = range(9)  # statuses

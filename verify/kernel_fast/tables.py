@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from verify.core.network import Block, Matrix, Network
 from verify.core.normal_form import Region
 from verify.kernel.build import Entry, Frame, Plain, find_twins, plain_row, query_row
-from verify.kernel.check import numbered
 from verify.kernel.system import ONE, P
+from verify.kernel.walk import numbered
 from verify.kernel_fast import layout as at
 
 Ints = NDArray[np.int64]

@@ -6,6 +6,7 @@ import numba
 
 from verify.kernel.system import ONE, SLOPE_BITS
 from verify.kernel.walk import (
+    AFRESH,
     BOUND,
     CASES,
     CLIP,
@@ -23,6 +24,7 @@ from verify.kernel_fast import layout as at
 from verify.kernel_fast.arithmetic import NOTHING, UP, compiled, total
 from verify.kernel_fast.build import build
 from verify.kernel_fast.layout import (
+    AFRESH_STEP,
     ALL_BUILT,
     BUILT,
     BY_BOUND,
@@ -336,6 +338,8 @@ def walk(A, B):
         opcode = B[A[at.POS]]
         if opcode == EXACT and A[at.SYSTEM] != 0:
             return EXACT_STEP
+        if opcode == AFRESH:
+            return AFRESH_STEP
         A[at.POS] += 1
         if opcode == LEAF:
             if A[at.SYSTEM] != 0:

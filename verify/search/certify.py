@@ -16,13 +16,14 @@ from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
-from verify.kernel.check import Claim, claimed_regions, numbered
-from verify.kernel.stream import RejectedError
-from verify.kernel.system import Node
-from verify.kernel.walk import EXACT, LOW, NodeBox, Walk, exact_box
+from verify.kernel.check import Claim, claimed_regions
+from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.system import ONE, Node
+from verify.kernel.walk import AFRESH, EXACT, LOW, NodeBox, Walk, exact_box, numbered
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
-from verify.kernel_fast.layout import OPEN_LEAF
+from verify.kernel_fast.layout import AFRESH_STEP, OPEN_LEAF, SYSTEM
 from verify.kernel_fast.tables import RefusedError, WrongStepError
+from verify.search.cutting import cut
 from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, root_scales
@@ -30,16 +31,26 @@ from verify.search.script import Script
 from verify.search.sketch import AGAIN, DIRECT, OPEN, RegionSketch, Steps
 from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 
+Again = Callable[[Region], Steps] | None
+
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
+FEW_MENDED = 8  # in a part: beyond, its box is another than the search had, and searched itself
 EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
 EXACT_UNSTABLE_SMALL, SMALL_WEIGHTS = 8, 2000  # … with so few if the network is small: exact programs are slow
 EXACT_LEAVES = 256
+TIE = ONE >> 12  # rows nearer to zero than this may be ties, which no split resolves …
+SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
+NUMBER_BYTES = 10  # of a part's number, at most
 
 
 class MissedError(Exception):
     """A solution was found where the search had said that there is none: a defect."""
+
+
+class TooManyError(RejectedError):
+    """More leaves stay open than are to be mended."""
 
 
 def certify(
@@ -49,13 +60,14 @@ def certify(
     *,
     plan: FloatPlan | None = None,
     stop: Callable[..., bool] = never,
+    again: Again = None,
     plain: bool = True,
     mend: bool = True,
 ) -> bytes:
     """The payload for a claim, from one sketch per region of the claim.
 
-    `plan`: the network's blocks in float64, if they are at hand; `plain`: by the kernel's plain path if need be;
-    `mend`: else the search's own steps are taken as they are.
+    `plan`: the network's blocks in float64, if they are at hand; `again`: searches a part of a region; `plain`: by
+    the kernel's plain path if need be; `mend`: else the search's own steps are taken as they are.
     Guarantee: none by itself; `verify.kernel.check` decides about the payload.
     Raises UncertifiedError, MissedError, RefusedError, StoppedError.
     """
@@ -73,17 +85,19 @@ def certify(
         rest = remaining(region, sketch.closed)
         try:
             payload += mending.mend(region, section) if mend else section
-            payload += _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, (plain, mend)) if rest else b""
+            payload += (
+                _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, (plain, mend), again) if rest else b""
+            )
         except RejectedError as problem:
             raise UncertifiedError(str(problem)) from problem
     return bytes(payload)
 
 
-def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, allowed: tuple[bool, bool]) -> bytes:
+def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, allowed: tuple[bool, bool], again: Again) -> bytes:
     """One region's scales and steps; `allowed`: the plain path, mending."""
     plain, mend = allowed
     try:
-        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop), mend)
+        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop), again, mend=mend)
     except RefusedError:
         if not plain:
             raise
@@ -112,7 +126,9 @@ def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan, mend: bool) -
     return header(scales) + bytes(script.taken)
 
 
-def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, mend: bool) -> bytes:
+def _by_fast_path(
+    mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, again: Again, *, mend: bool = True
+) -> bytes:
     network, region = mender.network, mender.region
     scales = root_scales(network, region, mender.rows, plan, fast)
     walk = FastWalk(fast, network, region, scales)
@@ -125,9 +141,10 @@ def _by_fast_path(mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, me
     if not mend:
         return header(scales) + steps
     try:
-        return header(scales) + mend_fast(walk, steps, mender)
+        top, parts = cut(steps)
+        return header(scales) + Cut(mender, plan, fast, again, parts).mend(walk, top)
     except WrongStepError:  # multipliers that do not close a node here: from the root, then
-        return header(scales) + mend_fast(FastWalk(fast, network, region, scales), DIRECT, mender)
+        return header(scales) + Cut(mender, plan, fast, again, []).mend(FastWalk(fast, network, region, scales), DIRECT)
 
 
 @dataclass
@@ -138,25 +155,28 @@ class Mender:
     region: Region
     rows: Sequence[Row]
     cases: Sequence[Sequence[int]]
-    stop: Callable[[], bool]
+    stop: Callable[..., bool]
+    most: int = MOST_MENDED
     mended: int = 0
 
     @classmethod
-    def of(cls, network: Network, region: Region, stop: Callable[[], bool]) -> Mender:
-        return cls(network, region, *numbered(region), stop)
+    def of(cls, network: Network, region: Region, stop: Callable[..., bool], most: int = MOST_MENDED) -> Mender:
+        return cls(network, region, *numbered(region), stop, most)
 
-    def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int) -> bytes:
+    def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int, slack: int = 0) -> bytes:
         """Prove a leaf exactly where few phases are open, else split it once more; this stands for the LEAF.
 
+        `slack`: how far the rows' bounds stay below zero, in units of 2^-P.
         Raises RejectedError, MissedError, StoppedError.
         """
         self.mended += 1
         if self.stop():
             raise StoppedError
-        if self.mended > MOST_MENDED:
-            raise RejectedError("too many leaves stay open")
+        if self.mended > self.most:
+            raise TooManyError("too many leaves stay open")
         small = sum(len(t.matrix.values) for b in self.network.blocks for t in b.terms) <= SMALL_WEIGHTS
         few = unstable <= (EXACT_UNSTABLE_SMALL if small else EXACT_UNSTABLE)
+        few = few and (slack < TIE or self.mended > SPLIT_FIRST)
         exact = self._exact_steps(node, open_cases) if few else None
         if exact is not None:
             return bytes([EXACT]) + exact + OPEN
@@ -192,20 +212,58 @@ class Mending(Walk):
         return self.visit(node)
 
 
-def mend_fast(walk: FastWalk, sketch: bytes, mender: Mender) -> bytes:
-    """The steps that the compiled walk took.  Raises RefusedError, RejectedError, MissedError."""
-    buffer = bytearray(ROOM) + sketch
-    taken, begun = bytearray(), ROOM
-    while True:
-        walk.begin(np.frombuffer(buffer, np.uint8), begun)
-        if walk.go() != OPEN_LEAF:
-            return bytes(taken + buffer[begun : walk.position])
-        end = walk.position
-        taken += buffer[begun : end - 1]
-        low, high = walk.bounds()
-        unstable = sum(a < 0 < b for a, b in zip(low, high, strict=True))
-        steps = mender.steps(walk.box(), walk.open_cases(), unstable)
-        begun = end - len(steps)
-        if begun < 0:
-            raise RefusedError("mending takes too many steps")
-        buffer[begun:end] = steps
+@dataclass(frozen=True)
+class Cut:
+    """Mends in compiled code.  `parts`: what the number after AFRESH stands for."""
+
+    mender: Mender
+    plan: FloatPlan
+    fast: Fast
+    again: Again
+    parts: Sequence[bytes]
+
+    def mend(self, walk: FastWalk, sketch: bytes) -> bytes:
+        """The steps that the walk took.  Raises RefusedError, RejectedError, MissedError, StoppedError."""
+        buffer = bytearray(ROOM) + sketch
+        taken, begun = bytearray(), ROOM
+        while True:
+            walk.begin(np.frombuffer(buffer, np.uint8), begun)
+            status, end = walk.advance(), walk.position
+            if status not in (AFRESH_STEP, OPEN_LEAF):
+                return bytes(taken + buffer[begun:end])
+            if status == AFRESH_STEP:
+                taken += buffer[begun:end]
+                begun, steps = self.afresh(walk)
+                taken += steps
+                continue
+            taken += buffer[begun : end - 1]
+            low, high = walk.bounds()
+            unstable = sum(a < 0 < b for a, b in zip(low, high, strict=True))
+            steps = self.mender.steps(walk.box(), walk.open_cases(), unstable, walk.slack())
+            begun = end - len(steps)
+            if begun < 0:
+                raise RefusedError("mending takes too many steps")
+            buffer[begun:end] = steps
+
+    def afresh(self, walk: FastWalk) -> tuple[int, bytes]:
+        """Where the walk goes on after a part, and what stands for it: nothing where the kernel has closed the node."""
+        stream = Stream(walk.payload[walk.position + 1 :][:NUMBER_BYTES].tobytes())
+        number = stream.varint()
+        after, steps = walk.position + 1 + stream.at, b""
+        if walk.numbers[SYSTEM]:
+            if self.mender.stop(number / (2 * len(self.parts)) if number > FEW_REGIONS else 0.0):
+                raise StoppedError
+            steps = bytes([AFRESH]) + self.part(walk.part(), self.parts[number])
+            walk.leave_afresh(after)
+        return after, steps
+
+    def part(self, region: Region, sketch: bytes) -> bytes:
+        """A part's scales and steps: by its sketch, or by a search of its own where that fits another box."""
+        mender = Mender.of(self.mender.network, region, self.mender.stop, FEW_MENDED if self.again else MOST_MENDED)
+        try:
+            return _by_fast_path(mender, lambda _: sketch, self.plan, self.fast, self.again)
+        except TooManyError:
+            if self.again is None:
+                raise
+        mender.most = MOST_MENDED
+        return _by_fast_path(mender, self.again(region), self.plan, self.fast, self.again)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from verify.core.normal_form import NormalForm
+from verify.core.normal_form import NormalForm, Region
 from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
 from verify.native import machine
 from verify.native.machine import awaited
 from verify.search.run import Run
-from verify.search.sketch import Sketch, slope_passes
+from verify.search.sketch import Sketch, Steps, slope_passes
 
 SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.0, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
@@ -67,7 +67,10 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
         slopes = weights * slope_passes(sketches) * SECONDS_PER_WORK
         if slopes / (1.0 if machine.cached("kernel") is None else COMPILED_SLOPES) > until - now:
             raise UncertifiedError("checking its slopes would take longer than is left")
-        certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, plain=plain)
+        again = partial(_searched_again, run)
+        certifying = partial(
+            certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, again=again, plain=plain
+        )
         checking = partial(check_fast, run.query, claim=claim, stop=stop, plain=plain)
         payload, checked = _checked(certifying, checking)
     except (UncertifiedError, StoppedError, RefusedError) as problem:
@@ -97,6 +100,20 @@ def _checked(certifying: Callable[..., bytes], checking: Callable[[bytes], Check
     except RejectedError:
         payload = certifying(mend=True)
         return payload, checking(payload)
+
+
+def _searched_again(run: Run, region: Region) -> Steps:
+    """What closes a part of a region, as a search of its own finds it."""
+    from verify.search.certify import MissedError
+    from verify.search.tiers import search
+
+    part = Run(run.query, run.budget, run.confirm, lambda _phase, _settled, _open: None, sketch=Sketch(numbers=(0,)))
+    decision = search(part, (region,), seed=0)
+    if decision.answer == "sat":
+        raise MissedError("a part of what it had settled holds a solution")
+    if decision.answer != "unsat":
+        raise StoppedError
+    return part.sketch.of(0).steps
 
 
 def _over(run: Run, begun: float, until: float, share: float = 0.0) -> bool:

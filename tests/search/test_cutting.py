@@ -1,0 +1,113 @@
+"""Cutting proofs into regions afresh: nothing gets lost, and what is cut proves the same with better scales."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from tests.oracle import phase_enumeration, random_tiny_query
+from tests.search.networks import budget, compiled_entry, network, over_box
+from verify.core.floats import FloatPlan
+from verify.core.normal_form import normal_form
+from verify.core.query import Row
+from verify.kernel import check
+from verify.kernel.stream import Stream
+from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN
+from verify.kernel_fast import check_fast
+from verify.search import certify, cutting
+from verify.search.cutting import cut
+from verify.search.decide import decide
+from verify.search.evidence import _searched_again
+from verify.search.exact_leaf import varint
+from verify.search.run import Run
+from verify.search.sketch import RegionSketch, Sketch
+
+
+def random_tree(rng: random.Random, leaves: int) -> bytes:
+    before = bytes(rng.choices([TIGHTEN, REDUCE, BOUND, CLIP], k=rng.randint(0, 5)))
+    if leaves == 1:
+        return before + bytes([LEAF])
+    left = rng.randint(1, leaves - 1)
+    split = bytes([rng.choice([LOW, HIGH])]) + varint(rng.choice([0, 7, 200]))
+    return before + split + random_tree(rng, left) + random_tree(rng, leaves - left)
+
+
+def put_back(top: bytes, parts: list[bytes]) -> bytes:
+    stream, whole = Stream(top), bytearray()
+    while stream.at < len(top):
+        begun, opcode = stream.at, stream.byte()
+        if opcode == AFRESH:
+            whole += parts[stream.varint()]
+            assert stream.byte() == LEAF
+            continue
+        if opcode in (LOW, HIGH):
+            stream.varint()
+        whole += top[begun : stream.at]
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_a_cut_tree_has_all_its_parts(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(number)
+    monkeypatch.setattr(cutting, "LEAVES", rng.choice([1, 4, 30]))
+    leaves = rng.choice([1, 5, 40, 300])
+    steps = random_tree(rng, leaves)
+    top, parts = cut(steps)
+    assert bool(parts) == (leaves > cutting.LEAVES)
+    assert put_back(top, parts) == steps
+    most = max(cutting.LEAVES, leaves // cutting.SHARE)
+    assert all(part.count(LEAF) >= 1 and sum(part.count(op) for op in (LOW, HIGH)) < 2 * most for part in parts)
+
+
+def test_other_steps_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    steps = bytes([PHASES, 0, BOUND, LEAF, BOUND, LEAF])
+    assert cut(steps) == (steps, [])
+
+
+@pytest.mark.usefixtures("no_attack")
+@pytest.mark.parametrize("number", range(40))
+def test_cut_proofs_are_proofs(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every proof that needs mending is cut into single leaves; both paths of the kernel take it alike."""
+    compiled_entry("kernel")
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    query = random_tiny_query(random.Random(40_000 + number), number % 2 == 0)
+    sketches = [RegionSketch({}, lambda _: random_tree(random.Random(number), 6)) for _ in normal_form(query).regions]
+    if phase_enumeration(query):
+        return
+    try:
+        payload = certify.certify(query, sketches, "unsat", plan=FloatPlan(query.network))
+    except (certify.UncertifiedError, certify.RefusedError):
+        return  # a random tree splits what cannot be split
+    checked = check(query, payload, "unsat")
+    assert checked.leaves == check_fast(query, payload, "unsat").leaves
+
+
+def test_a_part_whose_sketch_fits_another_box_is_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_entry("kernel")
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    monkeypatch.setattr(certify, "FEW_MENDED", 0)
+    net = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
+    query = over_box(net, -1, 1, Row.of({}, {0: -1}, Fraction(-11, 10)))  # |x| >= 1.1
+    asked = []
+
+    def again(region: object) -> object:
+        asked.append(region)
+        run = Run(query, budget(), lambda _: True, lambda *_: None, sketch=Sketch(numbers=(0,)))
+        return _searched_again(run, region)  # type: ignore[arg-type]
+
+    steps = bytes([LOW, 0, LEAF, LEAF])  # leaves that nothing closes
+    payload = certify.certify(query, [RegionSketch({}, lambda _: steps)], "unsat", again=again)  # type: ignore[arg-type]
+    assert len(asked) == 2
+    assert check(query, payload, "unsat").leaves["afresh"] == 2
+
+
+def test_a_part_that_holds_a_solution_is_a_defect() -> None:
+    net = network(1, ([(0, [[1]])], [0], True), ([(1, [[1]])], [0], False))
+    query = over_box(net, -1, 1, Row.of({}, {0: -1}, Fraction(-1, 2)))
+    run = Run(query, budget(), lambda _: True, lambda *_: None, sketch=Sketch(numbers=(0,)))
+    with pytest.raises(certify.MissedError):
+        _searched_again(run, normal_form(query).regions[0])
+    assert decide(query, budget()).answer == "sat"
