@@ -34,7 +34,7 @@ from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 Again = Callable[[Region], Steps] | None
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
-FEW_MENDED = 8  # in a part: beyond, its box is another than the search had, and searched itself
+FEW_MENDED = 64  # in a part: beyond, its box is another than the search had, and searched itself
 EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
 EXACT_UNSTABLE_SMALL, SMALL_WEIGHTS = 8, 2000  # … with so few if the network is small: exact programs are slow
 EXACT_LEAVES = 256
@@ -42,6 +42,7 @@ TIE = ONE >> 12  # rows nearer to zero than this may be ties, which no split res
 SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
+FIRST_SHARE = 0.03  # of the parts, after which the pace tells as much
 NUMBER_BYTES = 10  # of a part's number, at most
 
 
@@ -77,6 +78,7 @@ def certify(
         raise UncertifiedError(problem.message) from problem
     regions = claimed_regions(query, claim)
     payload = bytearray(varint(len(regions)))
+    inside = stop if len(regions) == 1 else lambda _share=0.0: stop()  # with many, these tell the pace
     drafts, mending = Drafts(query.network), MendingDifferences(query.network, stop)
     for number, (region, sketch) in enumerate(zip(regions, sketches, strict=True)):
         if stop(number / (2 * len(regions)) if number > FEW_REGIONS else 0.0):  # checking takes about as long again
@@ -86,7 +88,7 @@ def certify(
         try:
             payload += mending.mend(region, section) if mend else section
             payload += (
-                _tree(Mender.of(query.network, rest, stop), sketch.steps, plan, (plain, mend), again) if rest else b""
+                _tree(Mender.of(query.network, rest, inside), sketch.steps, plan, (plain, mend), again) if rest else b""
             )
         except RejectedError as problem:
             raise UncertifiedError(str(problem)) from problem
@@ -251,7 +253,8 @@ class Cut:
         number = stream.varint()
         after, steps = walk.position + 1 + stream.at, b""
         if walk.numbers[SYSTEM]:
-            if self.mender.stop(number / (2 * len(self.parts)) if number > FEW_REGIONS else 0.0):
+            done, whole = (sum(map(len, parts)) for parts in (self.parts[:number], self.parts))
+            if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
                 raise StoppedError
             steps = bytes([AFRESH]) + self.part(walk.part(), self.parts[number])
             walk.leave_afresh(after)
@@ -259,7 +262,10 @@ class Cut:
 
     def part(self, region: Region, sketch: bytes) -> bytes:
         """A part's scales and steps: by its sketch, or by a search of its own where that fits another box."""
-        mender = Mender.of(self.mender.network, region, self.mender.stop, FEW_MENDED if self.again else MOST_MENDED)
+        most = FEW_MENDED if self.again else MOST_MENDED
+        mender = Mender.of(
+            self.mender.network, region, lambda _share=0.0: self.mender.stop(), most
+        )  # the whole has a pace
         try:
             return _by_fast_path(mender, lambda _: sketch, self.plan, self.fast, self.again)
         except TooManyError:

@@ -19,7 +19,7 @@ from verify.native.machine import awaited
 from verify.search.run import Run
 from verify.search.sketch import Sketch, Steps, slope_passes
 
-SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.0, 2.0  # what a certificate may take without being asked for, the greater of
+SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.5, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
 SECONDS_PER_WORK = 1e-5  # its pace at its slowest, about
 COMPILED_SLOPES = 6.0  # how much faster slopes are checked where the parts of a hull are bounded in compiled code
