@@ -14,7 +14,16 @@ from verify.core.verdict import Evidence
 from verify.kernel import check
 from verify.search import tiers
 from verify.search.decide import decide
-from verify.search.phase_proof import _second_halves
+from verify.search.phase_proof import (
+    LARGEST_PULL,
+    LARGEST_WEIGHT,
+    PhaseTree,
+    RootView,
+    _second_halves,
+    common_factor,
+    phase_steps,
+)
+from verify.search.scales import UncertifiedError
 
 
 def wide_query(rng: random.Random, cases: int) -> Query:
@@ -68,3 +77,25 @@ def test_any_net() -> None:
 def test_the_second_half_is_behind_the_first() -> None:
     assert _second_halves([2, 0, 4, 0, 0]) == [2, 0, 4, 0, 0]
     assert _second_halves([2, 4, 0, 0, 0]) == [4, 3, 0, 0, 0]
+
+
+def test_weights_make_room_for_large_multipliers() -> None:
+    rng = random.Random(2)
+    assert common_factor(0.0, 5.0) == 0.0
+    for _ in range(300):
+        weight, pull = rng.uniform(0.1, 9), rng.choice([0.0, 10.0 ** rng.uniform(-3, 6)])
+        factor = common_factor(weight, pull)
+        gamma = round(factor * weight, 9)
+        assert gamma == int(gamma) and 1 <= gamma <= LARGEST_WEIGHT
+        assert gamma == 1 or factor * pull <= LARGEST_PULL
+        assert gamma == LARGEST_WEIGHT or (gamma + 1) / weight * pull > LARGEST_PULL
+
+
+def test_a_tree_that_lost_leaves_says_so() -> None:
+    row = Row.of({}, {0: 1}, 0)
+    tree = PhaseTree([(0, 0)], (row,))
+    tree.codes.extend([2, 0, 0])
+    view = RootView([row], [[0]], [0, 0], 1, {}, lambda _: True)
+    with pytest.raises(UncertifiedError, match="too many"):
+        phase_steps({frozenset([row]): tree}, view)
+    assert phase_steps({}, view) is None

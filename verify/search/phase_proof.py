@@ -20,9 +20,10 @@ from verify.kernel.build import Entry
 from verify.kernel.system import ONE
 from verify.kernel.walk import CASES, LEAF, PHASES, WEIGHTED
 from verify.search.exact_leaf import varint
+from verify.search.scales import UncertifiedError
 
 MOST_LEAVES = 400_000
-LARGEST_WEIGHT = 255
+LARGEST_WEIGHT, LARGEST_PULL = 255, 1 << 10  # of rows and of split ReLUs, in the kernel's units
 NO_SLOPE = -1  # the kernel's default is meant, or no slope plays a part
 
 
@@ -100,15 +101,20 @@ class RootView:
 
 
 def phase_steps(trees: dict[frozenset[Row], PhaseTree], root: RootView) -> bytes | None:
-    """The steps of a region whose cases were each closed by phases; None when a tree is missing or cut short."""
+    """The steps of a region whose cases were each closed by phases; None when a tree is missing.
+
+    Raises UncertifiedError where a tree had too many leaves to be kept.
+    """
     steps = bytearray()
     if len(root.cases) != 1:
         steps += bytes([CASES]) + varint(len(root.cases))
     for number, case in enumerate(root.cases):
         tree = trees.get(frozenset(root.rows[r] for r in case))
         whole = tree.whole() if tree else None
-        if whole is None or not whole.complete():
+        if whole is None:
             return None
+        if not whole.complete():
+            raise UncertifiedError("too many splits of ReLUs")
         steps += _tree_steps(whole, number, root)
     return bytes(steps)
 
@@ -159,21 +165,29 @@ class _Leaves:
 
     def steps(self, leaf: Leaf) -> bytes:
         weights = list(map(math.ldexp, leaf.weights, self.row_scales))
-        largest = max(weights)
-        factor = LARGEST_WEIGHT / largest if largest > 0.0 else 0.0
+        scales = [self.scales[j] for j in leaf.split.tolist()]
+        pulls = list(map(math.ldexp, leaf.betas.tolist(), scales))
+        factor = common_factor(max(weights), max(pulls, default=0.0))
         slopes, betas = [], []
         used = np.flatnonzero(leaf.slopes != NO_SLOPE)
         for j, slope in zip(used.tolist(), leaf.slopes[used].tolist(), strict=True):
             variable = self.variables[j]
             if variable is not None:
                 slopes.append((variable, slope))
-        for j, beta in zip(leaf.split.tolist(), leaf.betas.tolist(), strict=True):
+        for j, pull in zip(leaf.split.tolist(), pulls, strict=True):
             variable = self.variables[j]
             if variable is not None:
-                units = round(math.ldexp(beta, self.scales[j]) * factor * ONE)
-                betas.append((variable, min(units, 1 << 50)))
+                betas.append((variable, min(round(pull * factor * ONE), LARGEST_PULL * ONE)))
         gammas = bytes(round(weights[k] * factor) for k in self.order)
         return self.begin + gammas + _by_variable(slopes) + _by_variable(betas) + bytes([LEAF])
+
+
+def common_factor(weight: float, pull: float) -> float:
+    """What makes the largest weight of a row a whole number in range, and keeps multipliers in theirs if it can."""
+    if weight <= 0.0:
+        return 0.0
+    whole = LARGEST_WEIGHT if pull <= 0.0 else min(LARGEST_WEIGHT, LARGEST_PULL * weight / pull)
+    return max(1, int(whole)) / weight
 
 
 def _by_variable(numbers: list[tuple[int, int]]) -> bytes:
