@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import numpy as np
 import pytest
 
 from tests.kernel_fast.test_identity import random_query
@@ -12,11 +13,13 @@ from tests.search.networks import budget, network, over_box
 from verify.core.query import Or, Query, Row
 from verify.core.verdict import Evidence
 from verify.kernel import check
+from verify.kernel_fast.check import StoppedError
 from verify.search import tiers
 from verify.search.decide import decide
 from verify.search.phase_proof import (
     LARGEST_PULL,
     LARGEST_WEIGHT,
+    Leaf,
     PhaseTree,
     RootView,
     _second_halves,
@@ -99,3 +102,19 @@ def test_a_tree_that_lost_leaves_says_so() -> None:
     with pytest.raises(UncertifiedError, match="too many"):
         phase_steps({frozenset([row]): tree}, view)
     assert phase_steps({}, view) is None
+
+
+def test_writing_down_a_tree_stops_when_told_to() -> None:
+    """Else a verdict would be lost with the certificate that it waits for."""
+    row = Row.of({}, {0: 1}, 0)
+    tree = PhaseTree([(0, 0)], (row,))
+    leaf = Leaf(np.array([-1], np.int16), np.zeros(0, np.int16), np.zeros(0), (1.0,))
+    tree.codes.append(0)
+    tree.leaves.append(leaf)
+    for told in (False, True):
+        view = RootView([row], [[0]], [0, 0], 1, {}, lambda _: True, lambda told=told: told)  # type: ignore[misc]
+        if told:
+            with pytest.raises(StoppedError):
+                phase_steps({frozenset([row]): tree}, view)
+        else:
+            assert phase_steps({frozenset([row]): tree}, view)

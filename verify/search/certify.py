@@ -120,7 +120,9 @@ def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan, mend: bool) -
     def is_active(entry: Entry) -> bool:
         return root.low[entry[0]][entry[1]] >= 0
 
-    steps = sketch(lambda: RootView(rows, mender.cases, scales, len(network.blocks), root.variable, is_active))
+    steps = sketch(
+        lambda: RootView(rows, mender.cases, scales, len(network.blocks), root.variable, is_active, mender.stop)
+    )
     if not mend:
         return header(scales) + steps
     script = Script(steps)
@@ -137,7 +139,9 @@ def _by_fast_path(
 
     def view() -> RootView:
         walk.build()
-        return RootView(mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active)
+        return RootView(
+            mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active, mender.stop
+        )
 
     steps = sketch(view)
     if not mend:

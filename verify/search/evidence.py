@@ -22,6 +22,7 @@ from verify.search.sketch import Sketch, Steps, slope_passes
 SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.5, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
 SECONDS_PER_WORK = 1e-5  # its pace at its slowest, about
+SECONDS_PER_NODE = 1e-5  # of a tree by phases, written down and checked, at the least
 COMPILED_SLOPES = 6.0  # how much faster slopes are checked where the parts of a hull are bounded in compiled code
 
 
@@ -64,6 +65,8 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
         stop = partial(_over, run, now, until)
         if work >= CHEAP_WORK:
             _await_kernel(run, stop, until - (work * SECONDS_PER_WORK if plain else 0.0))
+        if claim == "unsat" and run.sketch.tree_nodes() * SECONDS_PER_NODE > until - now:
+            raise UncertifiedError("writing and checking its splits of ReLUs would take longer than is left")
         slopes = weights * slope_passes(sketches) * SECONDS_PER_WORK
         if slopes / (1.0 if machine.cached("kernel") is None else COMPILED_SLOPES) > until - now:
             raise UncertifiedError("checking its slopes would take longer than is left")

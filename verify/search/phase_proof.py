@@ -19,10 +19,12 @@ from verify.core.query import Row
 from verify.kernel.build import Entry
 from verify.kernel.system import ONE
 from verify.kernel.walk import CASES, LEAF, PHASES, WEIGHTED
+from verify.kernel_fast.check import StoppedError, never
 from verify.search.exact_leaf import varint
 from verify.search.scales import UncertifiedError
 
 MOST_LEAVES = 400_000
+STOP_EVERY = 1 << 12  # nodes: some hundredths of a second
 LARGEST_WEIGHT, LARGEST_PULL = 255, 1 << 10  # of rows and of split ReLUs, in the kernel's units
 NO_SLOPE = -1  # the kernel's default is meant, or no slope plays a part
 
@@ -98,12 +100,13 @@ class RootView:
     blocks: int
     variables: dict[Entry, int]
     is_active: Callable[[Entry], bool]  # of a ReLU that is no variable
+    stop: Callable[[], bool] = never
 
 
 def phase_steps(trees: dict[frozenset[Row], PhaseTree], root: RootView) -> bytes | None:
     """The steps of a region whose cases were each closed by phases; None when a tree is missing.
 
-    Raises UncertifiedError where a tree had too many leaves to be kept.
+    Raises UncertifiedError where a tree had too many leaves to be kept, StoppedError.
     """
     steps = bytearray()
     if len(root.cases) != 1:
@@ -125,6 +128,8 @@ def _tree_steps(tree: PhaseTree, case: int, root: RootView) -> bytes:
     leaves, steps, pending = _Leaves(tree, case, root), bytearray(), [0]
     while pending:
         at = pending.pop()
+        if at % STOP_EVERY == 0 and root.stop():
+            raise StoppedError
         code = tree.codes[at]
         if code == 0:
             steps += leaves.steps(tree.leaves[leaf_numbers[at]])

@@ -89,6 +89,10 @@ class Sketch:
         nodes = sum(tree.nodes() for tree in self.trees.get(number, {}).values())
         return nodes + sum(map(len, self.steps.get(number, [DIRECT]))) // len(DIRECT)
 
+    def tree_nodes(self) -> int:
+        """Of all trees by phases."""
+        return sum(tree.nodes() for trees in self.trees.values() for tree in trees.values())
+
     def of(self, number: int) -> RegionSketch:
         """What is known of a region of the query."""
         steps = b"".join(self.steps.get(number, [DIRECT])) or DIRECT
