@@ -20,7 +20,20 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.program import Program
 from verify.core.query import Affine
 from verify.kernel import RejectedError
-from verify.kernel.rounding import ACTIVE, INACTIVE, ONE, UNSTABLE, Live, Rounding, Spread, Value, Weights, product
+from verify.kernel.rounding import (
+    ACTIVE,
+    INACTIVE,
+    ONE,
+    UNSTABLE,
+    Live,
+    Rounding,
+    Spread,
+    Value,
+    Weights,
+    _local,
+    _relax,
+    product,
+)
 from verify.replay import round_to
 
 TINY, HUGE = 2.0**-149, 2.0**70
@@ -268,3 +281,72 @@ def test_roundings_are_numbers_in_range() -> None:
     plain = Program(network, (array("q", [1]),), (array("q", [1]),))
     assert plain.digest != Program(network, (array("q", [2]),), (array("q", [1]),)).digest
     assert plain.digest != Program(network, (array("q", [1]),), (array("q", [2]),)).digest
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_value_that_might_overflow_is_enough(place: int) -> None:
+    """Among several inputs, of one port or another, and among several sums."""
+    large = Fraction(2) ** 101
+    ends = [large if k == place else Fraction(1) for k in range(3)]
+    ports = (Port("a", (2,), 0), Port("b", (1,), 1))
+    block = Block((Term(0, Matrix.from_rows(2, [{0: Fraction(1)}])),), Numbers.of([Fraction(0)]), bytes([0]))
+    two_ports = Network(ports, (Port("y", (1,), 2),), (block,))
+    with pytest.raises(RejectedError, match="inputs may be beyond"):
+        spread_over(two_ports, [Fraction(-1)] * 3, ends)
+    with pytest.raises(RejectedError, match="inputs may be beyond"):
+        spread_over(two_ports, [-v for v in ends], [Fraction(1)] * 3)
+    sums = chain(([[2.0**101 if k == place else 1.0] for k in range(3)], [0.0] * 3, False))
+    biases = chain(([[1.0]] * 3, [2.0**101 if k == place else 0.0 for k in range(3)], False))
+    for net in (sums, biases):
+        with pytest.raises(RejectedError, match="step 0 may be beyond"):
+            spread_over(net, [Fraction(-1)], [Fraction(1)])
+
+
+def test_what_is_at_the_limit_counts_with_its_bias_and_its_error() -> None:
+    """magnitude + |bias| + error <= 2^100; each part alone, and their sum."""
+    half = 2.0**99
+    fits = chain(([[half]], [0.0], False))
+    spread_over(fits, [Fraction(-1)], [Fraction(1)])
+    for weight, bias in ((half, half), (2.0**100, 0.0), (0.0, 2.0**100)):
+        with pytest.raises(RejectedError, match="beyond"):  # their rounding is beyond, if they are not
+            spread_over(chain(([[weight]], [bias], False)), [Fraction(-1)], [Fraction(1)])
+
+
+def test_roundings_of_products_and_of_biases_count_by_themselves() -> None:
+    u = Fraction(1, 2**24)
+    for products, biases in ((3, 0), (0, 3), (2, 5)):
+        found = Fraction(_local(products, 7 * ONE, biases, 9 * ONE), ONE)
+        exact = products * u / (1 - products * u) * 7 + biases * u / (1 - biases * u) * 9
+        assert exact < found <= exact + Fraction(4, ONE)
+    assert _local(0, 7 * ONE, 0, 9 * ONE) == 0
+
+
+def test_an_open_relu_passes_anything_between_nothing_and_all() -> None:
+    """relu(x) - x over [-1, 1]: at t = 1 an error of x cancels, at t = 0 it does not; either sign."""
+    for sign in (1.0, -1.0):
+        net = chain(([[1.0], [1.0]], [0.0, 2.0], True), ([[sign, -sign]], [0.0], False))  # relu(x) - (x + 2)
+        spread = spread_over(net, [Fraction(-1)], [Fraction(1)])
+        assert spread.phases[0] == [UNSTABLE, ACTIVE]
+        _, slopes = spread.error([Fraction(1)])
+        assert slopes == [ONE]
+        _, slopes = spread.error([Fraction(0)])
+        assert slopes == [0]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_relaxed_form_encloses_the_relu(data: DataObject) -> None:
+    """Any form of z within its error, any bounds: relu(z) lies within the new form's error, to the last unit."""
+    units = st.integers(-40, 40)
+    low = data.draw(st.integers(-40, -1))
+    high = data.draw(st.integers(low, 40))
+    slopes = data.draw(st.lists(units, max_size=3))
+    value = Value([low], [high], [0], [data.draw(units)], [[g] for g in slopes], [data.draw(st.integers(0, 9))])
+    s = data.draw(st.lists(st.sampled_from([-1, 0, 1]), min_size=len(slopes), max_size=len(slopes)))
+    form = value.centre[0] + sum(g * t for g, t in zip(slopes, s, strict=True))
+    z = form + data.draw(st.sampled_from([-1, 1])) * value.error[0]
+    assume(low <= z <= high)
+    _relax(value, 0)
+    assert value.slopes is not None
+    new = value.centre[0] + sum(own[0] * t for own, t in zip(value.slopes, s, strict=True))
+    assert abs(max(z, 0) - new) <= value.error[0]
