@@ -17,6 +17,10 @@ from verify.core.normal_form import Region
 from verify.core.query import Query
 from verify.search.problem import Problem
 
+FIRST_RATE, LAST_SHARE = 0.5, 0.05  # a step's share of each side of the box, and what is left of it at the end
+MOMENTUM = 0.75
+TINY = 1e-300
+
 Point = tuple[Fraction, ...]
 Chosen = npt.NDArray[np.int64]
 
@@ -48,21 +52,22 @@ class Attack:
         return low + mix * (high - low)
 
     def climb(self, x: Floats, regions: Chosen, steps: int, stop: Callable[[], bool], case: Chosen) -> Floats:
-        """Sign-gradient ascent of the margin inside the boxes; returns the best point seen from each start.
+        """Sign-gradient ascent with momentum of the margin inside the boxes; returns the best point from each start.
 
-        Each start aims at its own `case`; -1 aims at whichever case is nearest.
+        Each start aims at its own `case`; -1 aims at whichever case is nearest.  Source: Dong et al., CVPR 2018.
         """
         low, high = self.problem.lower[regions], self.problem.upper[regions]
         best, best_margin = x, np.full(len(x), -np.inf)
-        rate = 0.25
+        rate, direction = FIRST_RATE, np.zeros_like(x)
         for _ in range(steps):
             gradient, margin = self._gradient(x, regions, case)
             better = margin > best_margin
             best, best_margin = np.where(better[:, None], x, best), np.where(better, margin, best_margin)
             if stop() or bool((best_margin >= 0).any()):
                 break
-            x = np.clip(x + rate * (high - low) * np.sign(gradient), low, high)
-            rate *= 0.85
+            direction = MOMENTUM * direction + gradient / (np.abs(gradient).sum(axis=1, keepdims=True) + TINY)
+            x = np.clip(x + rate * (high - low) * np.sign(direction), low, high)
+            rate *= LAST_SHARE ** (1 / steps)
         return best
 
     def candidates(self, x: Floats, regions: Chosen, most: int = 4) -> Iterator[Point]:

@@ -130,7 +130,7 @@ class Search:
                 return True
         if self.frontier.stack and self.compiler.entry is None:
             self.compiler = Compiler(self.entry)
-        return False
+        return bool(self.frontier.stack) and not self.narrow and self.falsify(2)  # little beside splitting phases
 
     def split_until_compiled(self) -> bool:
         """Split with NumPy while the compiled search is not there yet; once it is, it starts over from the roots."""
