@@ -23,6 +23,7 @@ from verify.kernel import RejectedError
 from verify.kernel.rounding import (
     ACTIVE,
     INACTIVE,
+    MAX_SYMBOLS,
     ONE,
     UNSTABLE,
     Live,
@@ -322,15 +323,85 @@ def test_roundings_of_products_and_of_biases_count_by_themselves() -> None:
 
 
 def test_an_open_relu_passes_anything_between_nothing_and_all() -> None:
-    """relu(x) - x over [-1, 1]: at t = 1 an error of x cancels, at t = 0 it does not; either sign."""
-    for sign in (1.0, -1.0):
-        net = chain(([[1.0], [1.0]], [0.0, 2.0], True), ([[sign, -sign]], [0.0], False))  # relu(x) - (x + 2)
+    """a relu(x) + b (x + 2) over [-1, 1] changes with x by a t + b, t in [0, 1]."""
+    for a, b, most in ((1, -1, 1), (1, 1, 2), (1, -2, 2), (-1, 1, 1), (-1, -1, 2), (-1, 2, 2), (0, -1, 1)):
+        net = chain(([[1.0], [1.0]], [0.0, 2.0], True), ([[float(a), float(b)]], [0.0], False))
         spread = spread_over(net, [Fraction(-1)], [Fraction(1)])
         assert spread.phases[0] == [UNSTABLE, ACTIVE]
-        _, slopes = spread.error([Fraction(1)])
-        assert slopes == [ONE]
-        _, slopes = spread.error([Fraction(0)])
-        assert slopes == [0]
+        assert spread.error([Fraction(1)])[1] == [most * ONE]
+        assert spread.error([Fraction(0)])[1] == [0]
+
+
+def test_rows_are_bounded_each_by_itself() -> None:
+    """Whatever was asked before: rows that are not live for one output are for another."""
+    net = chain(([[1.0, 2.0], [3.0, -1.0], [1.0, 1.0]], [4.0, 5.0, 6.0], True), ([[1.0] * 3] * 2, [0.0] * 2, False))
+    second = net.blocks[1]
+    lines = Matrix.from_rows(3, [{0: Fraction(1)}, {1: Fraction(2), 2: Fraction(-1)}])
+    net = Network(net.inputs, net.outputs, (net.blocks[0], Block((Term(1, lines),), second.bias, second.relu)))
+    box = ([Fraction(-1)] * 2, [Fraction(1)] * 2)
+    asked = ([Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)], [Fraction(1), Fraction(1)])
+    alone = [spread_over(net, *box).error(row) for row in asked]
+    together = spread_over(net, *box)
+    assert [together.error(row) for row in asked] == alone
+    assert [together.error(row) for row in reversed(asked)] == alone[::-1]
+
+
+def test_a_value_that_is_off_counts_with_what_it_may_be() -> None:
+    """x1 - x2 is 0, its float32 sums may be far from it, and their product with 1 is rounded by as much."""
+    large = 2.0**60
+    net = chain(
+        ([[large, -large]], [0.0], False),
+        (
+            [
+                [
+                    1.0,
+                ]
+            ],
+            [0.0],
+            False,
+        ),
+    )
+    counts = (array("q", [3]), array("q", [2]))
+    inputs = [Affine((), Fraction(1)), Affine((), Fraction(1))]
+    spread = Spread(Rounding(Program(net, counts, counts)), inputs, 0)
+    assert spread.local[1][0] >= 2 * spread.local[0][0] // 2**24 > 2**30
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_phases_hold_for_both_evaluations(data: DataObject) -> None:
+    """For every value and every value that is no further off, to the last unit."""
+    low, off = data.draw(st.integers(-4, 4)), data.draw(st.integers(0, 3))
+    high = data.draw(st.integers(low, 5))
+    spread = spread_over(chain(([[1.0]], [0.0], True)), [Fraction(0)], [Fraction(1)])
+    spread.phases.clear()
+    behind = spread._rectified(0, Value([low], [high], [off], [0], None, [9]))
+    (phase,) = spread.phases[0]
+    for z in range(low, high + 1):
+        assert behind.low[0] <= max(z, 0) <= behind.high[0]
+        for other in range(z - off, z + off + 1):
+            change = max(other, 0) - max(z, 0)
+            assert abs(change) <= behind.off[0]
+            assert phase != ACTIVE or change == other - z
+            assert phase != INACTIVE or max(z, other) <= 0
+
+
+def test_many_symbols_have_no_forms_and_the_same_law() -> None:
+    rng = random.Random(3)
+    size = MAX_SYMBOLS + 1
+    rows = [[rng.choice([-1.0, 0.5, 1.0]) for _ in range(size)] for _ in range(2)]
+    net = chain((rows, [0.25, -0.5], True), ([[1.0, -1.0]], [0.0], False))
+    low, high = [Fraction(-1)] * size, [Fraction(1)] * size
+    watched = Watched(net, low, high)
+    assert all(value.slopes is None for value in (*watched.before, *watched.behind))
+    for _ in range(50):
+        x = [Fraction(rng.choice([-1, 1, 0])) for _ in range(size)]
+        local = [[Fraction(v * rng.choice([-1, 1]), ONE) for v in part] for part in watched.local]
+        nothing = [[Fraction(0)] * len(part) for part in local]
+        (exact, sums), (found, moved) = disturbed(net, x, nothing), disturbed(net, x, local)
+        for number, (before, behind) in enumerate(zip(watched.before, watched.behind, strict=True)):
+            check_known(before, sums[number], moved[number], [])
+            check_known(behind, exact[number + 1], found[number + 1], [])
 
 
 @given(st.data())
