@@ -229,6 +229,8 @@ def test_inactive_relus_pass_no_error_on_and_active_ones_all_of_it() -> None:
     assert spread.phases[0] == [INACTIVE, ACTIVE, UNSTABLE]
     dead = chain(([[1.0]], [-4.0], True), ([[1e6]], [0.0], False))
     assert spread_over(dead, [Fraction(-1)], [Fraction(1)]).error([Fraction(1)])[0] <= 2  # units, of underflow
+    steep = chain(([[2.0**30]], [-(2.0**40)], True), ([[1e6]], [0.0], False))
+    assert spread_over(steep, [Fraction(-1)], [Fraction(1)]).error([Fraction(1)])[1] == [0]
 
 
 def test_a_relu_at_its_kink_is_open_when_rounding_can_decide_it() -> None:
@@ -369,7 +371,7 @@ def test_a_value_that_is_off_counts_with_what_it_may_be() -> None:
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_phases_hold_for_both_evaluations(data: DataObject) -> None:
+def test_phases_hold_with_and_without_rounding(data: DataObject) -> None:
     """For every value and every value that is no further off, to the last unit."""
     low, off = data.draw(st.integers(-4, 4)), data.draw(st.integers(0, 3))
     high = data.draw(st.integers(low, 5))
