@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -18,6 +19,7 @@ from verify.search import decide as deciding
 from verify.search import evidence
 from verify.search.decide import decide
 from verify.search.exact_lp import Infeasible, solve
+from verify.search.scales import UncertifiedError
 
 
 @pytest.mark.parametrize("number", range(80))
@@ -91,3 +93,17 @@ def test_exact_programs_agree_with_elimination(number: int) -> None:
         for form, strict in rows:
             value = form[0] + sum(a * t for a, t in zip(form[1:], found, strict=True))
             assert value < 0 or (value == 0 and not strict)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_only_what_is_not_asked_for_has_a_pace(asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of the work that foretells hours ends a certificate that nobody asked for, and no other."""
+    told: list[bool] = []
+
+    def certify(*_words: object, stop: Callable[..., bool], **_named: object) -> bytes:
+        told.append(stop(1e-9))
+        raise UncertifiedError("enough")
+
+    monkeypatch.setattr(certifying, "certify", certify)
+    decide(over_box(HAT, -1, 1, Row.of({}, {0: -1}, -3)), budget(), certificate=asked)
+    assert told == [not asked]
