@@ -14,6 +14,7 @@ from tests.search.networks import budget, network, over_box
 from verify.core.query import Row
 from verify.core.verdict import Evidence
 from verify.kernel import RejectedError, check
+from verify.native import machine
 from verify.search import certify as certifying
 from verify.search import decide as deciding
 from verify.search import evidence
@@ -107,3 +108,20 @@ def test_only_what_is_not_asked_for_has_a_pace(asked: bool, monkeypatch: pytest.
     monkeypatch.setattr(certifying, "certify", certify)
     decide(over_box(HAT, -1, 1, Row.of({}, {0: -1}, -3)), budget(), certificate=asked)
     assert told == [not asked]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_nothing_is_mended_on_the_plain_path_unasked(asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take seconds, on a machine where nothing is compiled yet, of a run that needed less."""
+    told: list[bool] = []
+
+    def certify(*_words: object, mend: bool, **_named: object) -> bytes:
+        told.append(mend)
+        raise RejectedError("open") if not mend else UncertifiedError("enough")
+
+    monkeypatch.setattr(certifying, "certify", certify)
+    monkeypatch.setattr(machine, "cached", lambda _entry: None)
+    monkeypatch.setattr(evidence, "FEW_WEIGHTS", 0)
+    found = decide(over_box(HAT, -1, 1, Row.of({}, {0: -1}, -3)), budget(), certificate=asked)
+    assert told == ([False, True] if asked else [False])
+    assert (found.answer, found.payload) == ("unsat", None)

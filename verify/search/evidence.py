@@ -22,6 +22,7 @@ from verify.search.sketch import Sketch, Steps, slope_passes
 SECONDS_AT_LEAST, TIMES_THE_SEARCH = 2.5, 2.0  # what a certificate may take without being asked for, the greater of
 CHEAP_WORK = 20_000  # weights times bound passes: up to here the plain path may be taken without being asked for
 SECONDS_PER_WORK = 1e-5  # its pace at its slowest, about
+FEW_WEIGHTS = 1000  # up to here mending on the plain path is not worth a thought
 SECONDS_PER_NODE = 1e-5  # of a tree by phases, written down and checked, at the least
 COMPILED_SLOPES = 6.0  # how much faster slopes are checked where the parts of a hull are bounded in compiled code
 
@@ -75,7 +76,8 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
             certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, again=again, plain=plain
         )
         checking = partial(check_fast, run.query, claim=claim, stop=stop, plain=plain)
-        payload, checked = _checked(certifying, checking)
+        mend = started is None or weights <= FEW_WEIGHTS or machine.cached("kernel") is not None
+        payload, checked = _checked(certifying, checking, mend)
     except (UncertifiedError, StoppedError, RefusedError) as problem:
         note = f"no certificate: {problem}"
         return replace(decision, notes=(*decision.notes, note)) if started is None else decision
@@ -95,12 +97,16 @@ def _await_kernel(run: Run, stop: Callable[[], bool], until: float) -> None:
     awaited("kernel", over)
 
 
-def _checked(certifying: Callable[..., bytes], checking: Callable[[bytes], Checked]) -> tuple[bytes, Checked]:
+def _checked(
+    certifying: Callable[..., bytes], checking: Callable[[bytes], Checked], mend: bool
+) -> tuple[bytes, Checked]:
     """What the kernel accepts: the search's own steps if it does, else mended ones; integers round otherwise."""
     try:
         payload = certifying(mend=False)
         return payload, checking(payload)
-    except RejectedError:
+    except RejectedError as problem:
+        if not mend:
+            raise RefusedError(str(problem)) from problem
         payload = certifying(mend=True)
         return payload, checking(payload)
 
