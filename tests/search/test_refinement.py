@@ -146,7 +146,7 @@ def test_what_rests_on_splits_gets_little_time_for_a_certificate(monkeypatch: py
     monkeypatch.setattr(evidence, "TIMES_THE_SEARCH", 1e6)
     times: list[tuple[bool, bool]] = []
 
-    def checked(certifying: Any, _: object) -> None:
+    def checked(certifying: Any, _: object, *_more: object) -> None:
         run, now, until = certifying.keywords["stop"].args
         times.append((run.sketch.refined, until - now < 1.01 * evidence.SECONDS_AT_LEAST))
         raise UncertifiedError("never")
