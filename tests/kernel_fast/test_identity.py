@@ -6,8 +6,8 @@ import contextlib
 import itertools
 import random
 from collections.abc import Sequence
+from fractions import Fraction
 
-import numpy as np
 import pytest
 
 from tests.oracle import random_tiny_query
@@ -19,13 +19,27 @@ from verify.kernel import RejectedError, check
 from verify.kernel.build import Root
 from verify.kernel.stream import Stream
 from verify.kernel.system import Form, Node
-from verify.kernel.walk import BOUND, CASES, CLIP, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, Walk, numbered
+from verify.kernel.walk import (
+    AFRESH,
+    BOUND,
+    CASES,
+    CLIP,
+    LEAF,
+    LOW,
+    MOST_NESTED,
+    PHASES,
+    REDUCE,
+    TIGHTEN,
+    WEIGHTED,
+    Walk,
+    numbered,
+)
 from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.check import Fast, FastWalk, never
 from verify.kernel_fast.tables import RefusedError
 from verify.search.decide import decide
-from verify.search.exact_leaf import varint
+from verify.search.exact_leaf import signed, varint
 from verify.search.scales import root_scales
 
 
@@ -153,7 +167,7 @@ def follow(query: Query, region: Region, rng: random.Random) -> int:
             return compared
         assert halves[0] is not None
         node = halves[0]
-        fast.begin(np.frombuffer(split + bytes([LEAF]), np.uint8), 0)
+        fast.begin(split + bytes([LEAF]), 0)
         assert fast.go() == at.OPEN_LEAF
         compare(fast, node)
     return compared
@@ -166,7 +180,7 @@ def end(fast: FastWalk, payload: bytes) -> None:
 
 
 def run(fast: FastWalk, payload: bytes) -> int:
-    fast.begin(np.frombuffer(payload, np.uint8), 0)
+    fast.begin(payload, 0)
     return fast.go()
 
 
@@ -201,3 +215,44 @@ def test_what_leaves_the_range_is_refused_and_left_to_the_reference() -> None:
     decision = decide(query, budget(10), certificate=True)
     assert decision.payload is not None
     assert check_fast(query, decision.payload, "unsat").claim == "unsat"
+
+
+BUMP = network(1, ([(0, [[1], [1]])], [Fraction(1, 2), 0], True), ([(1, [[1, -2]])], [0], False))  # at most 1/2
+
+
+def afresh(*steps: int, scales: tuple[int, ...] = (1, 2, 3)) -> bytes:
+    return bytes([AFRESH]) + b"".join(map(signed, scales)) + bytes(steps)
+
+
+DONE_AFRESH = afresh(BOUND, LEAF) + bytes([LEAF])
+AFRESH_TREES = {
+    "both halves": (bytes([LOW, 0]) + 2 * DONE_AFRESH, True),
+    "the whole": (DONE_AFRESH, False),
+    "one half": (bytes([LOW, 0]) + DONE_AFRESH + bytes([LEAF]), False),
+    "the other half": (bytes([LOW, 0, LEAF]) + DONE_AFRESH, False),
+    "an open leaf inside": (bytes([LOW, 0]) + DONE_AFRESH + afresh(LEAF, LEAF), False),
+    "a tree that ends early": (bytes([LOW, 0]) + DONE_AFRESH + afresh(LOW, 0, BOUND, LEAF), False),
+    "no leaf of the node's own": (bytes([LOW, 0]) + DONE_AFRESH + afresh(BOUND, LEAF), False),
+    "scales that are too small": (bytes([LOW, 0]) + DONE_AFRESH + afresh(BOUND, LEAF, LEAF, scales=(-3, 2, 3)), False),
+    "inside one another": (bytes([LOW, 0]) + DONE_AFRESH + MOST_NESTED * afresh() + bytes([BOUND] + 17 * [LEAF]), True),
+    "too deep": (bytes([LOW, 0]) + DONE_AFRESH + (MOST_NESTED + 1) * afresh() + bytes([BOUND] + 18 * [LEAF]), False),
+    "where nothing is open": (bytes([LOW, 0]) + DONE_AFRESH + bytes([TIGHTEN, BOUND]) + DONE_AFRESH, False),
+    "by steps of its own": (afresh(LOW, 0, TIGHTEN, BOUND, LEAF, TIGHTEN, BOUND, LEAF, LEAF), True),
+}
+
+
+@pytest.mark.parametrize("name", AFRESH_TREES)
+@pytest.mark.parametrize("bound", [Fraction(6, 10), Fraction(1, 2), Fraction(1, 4)])
+def test_regions_afresh_are_accepted_alike(name: str, bound: Fraction) -> None:
+    """Below the top of the bump no tree proves anything; above, those that cover the box do, on both paths."""
+    compiled_entry("kernel")
+    query = over_box(BUMP, -1, 1, Row.of({}, {0: -1}, -bound))
+    steps, proves = AFRESH_TREES[name]
+    payload = varint(1) + varint(0) + b"".join(map(signed, (1, 2, 3))) + steps
+    if proves and bound > Fraction(1, 2):
+        assert check_fast(query, payload, "unsat", plain=False).leaves == check(query, payload, "unsat").leaves
+    else:
+        with pytest.raises(RejectedError):
+            check_fast(query, payload, "unsat", plain=False)
+        with pytest.raises(RejectedError):
+            check(query, payload, "unsat")

@@ -12,7 +12,7 @@ class RejectedError(Exception):
 class Stream:
     """A cursor over the payload."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | bytearray) -> None:
         self.data, self.at = data, 0
 
     def byte(self) -> int:

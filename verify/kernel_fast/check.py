@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from verify.core.floats import Floats
 from verify.core.network import Network
@@ -86,7 +85,7 @@ class Fast:
     ) -> None:
         """As `verify.kernel.walk.prove_region`."""
         walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream), nested)
-        walk.begin(np.frombuffer(stream.data, np.uint8), stream.at)
+        walk.begin(stream.data, stream.at)
         if walk.go() == at.OPEN_LEAF:
             leaf = sum(walk.counts().values())
             raise RejectedError(f"leaf {leaf}: {len(walk.open_cases())} cases are still open")
@@ -152,10 +151,10 @@ class FastWalk:
         self.numbers[: len(filled)] = filled
         self.numbers[at.SIZE] = len(self.numbers)
 
-    def begin(self, payload: NDArray[np.uint8], position: int) -> None:
-        """The steps to follow, from a place on."""
-        self.payload = payload
-        self.numbers[at.POS], self.numbers[at.END] = position, len(payload)
+    def begin(self, data: bytes | bytearray, position: int) -> None:
+        """The steps to follow, from a place on; they are not copied."""
+        self.data, self.payload = data, np.frombuffer(data, np.uint8)
+        self.numbers[at.POS], self.numbers[at.END] = position, len(data)
 
     @property
     def position(self) -> int:
@@ -191,7 +190,7 @@ class FastWalk:
 
     def take(self, steps: bytes, expected: int) -> None:
         """Take these steps, after which the walk must stand so.  Raises WrongStepError, else as `go`."""
-        self.begin(np.frombuffer(steps, np.uint8), 0)
+        self.begin(steps, 0)
         if self.go() != expected:
             raise WrongStepError("the walk went elsewhere")
 
@@ -201,7 +200,7 @@ class FastWalk:
 
     def build(self) -> None:
         """Make the root, and stop there.  Raises RefusedError, StoppedError."""
-        self.begin(np.zeros(0, np.uint8), 0)
+        self.begin(b"", 0)
         if self.go() != at.BUILT:
             raise RefusedError("the root cannot be built")
 
@@ -239,8 +238,7 @@ class FastWalk:
         self.numbers[at.SIZE] = size
 
     def _exact(self) -> None:
-        stream = Stream(self.payload.tobytes())
-        stream.at = self.position + 1
+        stream = self.stream()
         cases = [[self.rows[r] for r in self.cases[c]] for c in self.open_cases()]
         check_exact(self.network, cases, exact_box(self.region, self.box()), stream)
         self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
@@ -248,10 +246,15 @@ class FastWalk:
     def _afresh(self) -> None:
         if not self.numbers[at.SYSTEM] or self.nested >= MOST_NESTED:
             raise WrongStepError("a step is not accepted")
-        stream = Stream(self.payload.tobytes())
-        stream.at = self.position + 1
+        stream = self.stream()
         self.path.prove_region(self.network, self.part(), stream, self.others, self.nested + 1)
         self.leave_afresh(stream.at)
+
+    def stream(self) -> Stream:
+        """What stands behind the step at hand."""
+        stream = Stream(self.data)
+        stream.at = self.position + 1
+        return stream
 
     def part(self) -> Region:
         """What is open of the node, as a region of its own."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Region
 from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions
-from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.stream import RejectedError
 from verify.kernel.system import ONE, Node
 from verify.kernel.walk import AFRESH, EXACT, LOW, NodeBox, Walk, exact_box, numbered
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
@@ -43,7 +41,6 @@ SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
 FIRST_SHARE = 0.03  # of the parts, after which the pace tells as much
-NUMBER_BYTES = 10  # of a part's number, at most
 
 
 class MissedError(Exception):
@@ -233,7 +230,7 @@ class Cut:
         buffer = bytearray(ROOM) + sketch
         taken, begun = bytearray(), ROOM
         while True:
-            walk.begin(np.frombuffer(buffer, np.uint8), begun)
+            walk.begin(buffer, begun)
             status, end = walk.advance(), walk.position
             if status not in (AFRESH_STEP, OPEN_LEAF):
                 return bytes(taken + buffer[begun:end])
@@ -253,27 +250,27 @@ class Cut:
 
     def afresh(self, walk: FastWalk) -> tuple[int, bytes]:
         """Where the walk goes on after a part, and what stands for it: nothing where the kernel has closed the node."""
-        stream = Stream(walk.payload[walk.position + 1 :][:NUMBER_BYTES].tobytes())
+        stream, steps = walk.stream(), b""
         number = stream.varint()
-        after, steps = walk.position + 1 + stream.at, b""
         if walk.numbers[SYSTEM]:
             done, whole = (sum(map(len, parts)) for parts in (self.parts[:number], self.parts))
             if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
                 raise StoppedError
             steps = bytes([AFRESH]) + self.part(walk.part(), self.parts[number])
-            walk.leave_afresh(after)
-        return after, steps
+            walk.leave_afresh(stream.at)
+        return stream.at, steps
 
     def part(self, region: Region, sketch: bytes) -> bytes:
         """A part's scales and steps: by its sketch, or by a search of its own where that fits another box."""
-        most = FEW_MENDED if self.again else MOST_MENDED
-        mender = Mender.of(
-            self.mender.network, region, lambda _share=0.0: self.mender.stop(), most
-        )  # the whole has a pace
+
+        def made(steps: Steps, most: int) -> bytes:
+            stop = self.mender.stop  # without a share: the pace is that of the whole
+            mender = Mender.of(self.mender.network, region, lambda _share=0.0: stop(), most)
+            return _by_fast_path(mender, steps, self.plan, self.fast, self.again)
+
         try:
-            return _by_fast_path(mender, lambda _: sketch, self.plan, self.fast, self.again)
+            return made(lambda _: sketch, FEW_MENDED if self.again else MOST_MENDED)
         except TooManyError:
             if self.again is None:
                 raise
-        mender.most = MOST_MENDED
-        return _by_fast_path(mender, self.again(region), self.plan, self.fast, self.again)
+        return made(self.again(region), MOST_MENDED)

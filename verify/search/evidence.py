@@ -6,6 +6,7 @@ is some hundred times slower: without being asked for a certificate it is taken 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -63,7 +64,8 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
     work = weights * sum(sketch.size(k) for k in range(len(regions)))
     plain = work < CHEAP_WORK if started is not None else work * SECONDS_PER_WORK < run.budget.remaining()
     try:
-        stop = partial(_over, run, now, until) if started is not None else partial(_out_of_budget, run)
+        pace = until if started is not None else math.inf  # what was asked for is tried to the end
+        stop = partial(_over, run, now, pace)
         if work >= CHEAP_WORK:
             _await_kernel(run, stop, until - (work * SECONDS_PER_WORK if plain else 0.0))
         if claim == "unsat" and run.sketch.tree_nodes() * SECONDS_PER_NODE > until - now:
@@ -123,11 +125,6 @@ def _searched_again(run: Run, region: Region) -> Steps:
     if decision.answer != "unsat":
         raise StoppedError
     return part.sketch.of(0).steps
-
-
-def _out_of_budget(run: Run, _share: float = 0.0) -> bool:
-    """A certificate that was asked for is tried to the end: parts differ, and a pace may deceive."""
-    return run.stop()
 
 
 def _over(run: Run, begun: float, until: float, share: float = 0.0) -> bool:
