@@ -97,6 +97,20 @@ def test_cut_proofs_are_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert afresh > 20
 
 
+def test_parts_lie_in_one_another_as_deep_as_the_kernel_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_entry("kernel")
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    monkeypatch.setattr(cutting, "SHARE", 2)
+    net = network(2, ([(0, [[1, 0], [-1, 0]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
+    query = over_box(net, -1, 1, Row.of({}, {0: -1}, -3))
+    found = {}
+    for most in (0, 1, 16):
+        monkeypatch.setattr(certify, "MOST_NESTED", most)
+        sketch = RegionSketch({}, lambda _: halved(6).replace(bytes([TIGHTEN, BOUND]), b""))
+        found[most] = check(query, certify.certify(query, [sketch], "unsat"), "unsat").leaves.get("afresh", 0)
+    assert found[0] == 0 < found[1] < found[16]
+
+
 def test_a_part_whose_sketch_fits_another_box_is_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled_entry("kernel")
     monkeypatch.setattr(cutting, "LEAVES", 1)

@@ -17,7 +17,7 @@ from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions
 from verify.kernel.stream import RejectedError
 from verify.kernel.system import ONE, Node
-from verify.kernel.walk import AFRESH, EXACT, LOW, NodeBox, Walk, exact_box, numbered
+from verify.kernel.walk import AFRESH, EXACT, LOW, MOST_NESTED, NodeBox, Walk, exact_box, numbered
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
 from verify.kernel_fast.layout import AFRESH_STEP, OPEN_LEAF, SYSTEM
 from verify.kernel_fast.tables import RefusedError, WrongStepError
@@ -144,7 +144,7 @@ def _by_fast_path(
     if not mend:
         return header(scales) + steps
     try:
-        top, parts = cut(steps)
+        top, parts = cut(steps) if mender.nested < MOST_NESTED else (steps, [])
         return header(scales) + Cut(mender, plan, fast, again, parts).mend(walk, top)
     except WrongStepError:  # multipliers that do not close a node here: from the root, then
         return header(scales) + Cut(mender, plan, fast, again, []).mend(FastWalk(fast, network, region, scales), DIRECT)
@@ -160,11 +160,17 @@ class Mender:
     cases: Sequence[Sequence[int]]
     stop: Callable[..., bool]
     most: int = MOST_MENDED
+    nested: int = 0  # regions afresh around this one
     mended: int = 0
 
     @classmethod
-    def of(cls, network: Network, region: Region, stop: Callable[..., bool], most: int = MOST_MENDED) -> Mender:
-        return cls(network, region, *numbered(region), stop, most)
+    def of(cls, network: Network, region: Region, stop: Callable[..., bool]) -> Mender:
+        return cls(network, region, *numbered(region), stop)
+
+    def inside(self, part: Region, most: int) -> Mender:
+        """For a region afresh.  Its stop is told no share: the pace is that of the whole."""
+        rows, cases = numbered(part)
+        return Mender(self.network, part, rows, cases, lambda _share=0.0: self.stop(), most, self.nested + 1)
 
     def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int, slack: int = 0) -> bytes:
         """Prove a leaf exactly where few phases are open, else split it once more; this stands for the LEAF.
@@ -262,15 +268,11 @@ class Cut:
 
     def part(self, region: Region, sketch: bytes) -> bytes:
         """A part's scales and steps: by its sketch, or by a search of its own where that fits another box."""
-
-        def made(steps: Steps, most: int) -> bytes:
-            stop = self.mender.stop  # without a share: the pace is that of the whole
-            mender = Mender.of(self.mender.network, region, lambda _share=0.0: stop(), most)
-            return _by_fast_path(mender, steps, self.plan, self.fast, self.again)
-
+        mender = self.mender.inside(region, FEW_MENDED if self.again else MOST_MENDED)
         try:
-            return made(lambda _: sketch, FEW_MENDED if self.again else MOST_MENDED)
+            return _by_fast_path(mender, lambda _: sketch, self.plan, self.fast, self.again)
         except TooManyError:
             if self.again is None:
                 raise
-        return made(self.again(region), MOST_MENDED)
+        mender = self.mender.inside(region, MOST_MENDED)
+        return _by_fast_path(mender, self.again(region), self.plan, self.fast, self.again)
