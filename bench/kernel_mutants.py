@@ -2,7 +2,7 @@
 
     python bench/kernel_mutants.py [--file NAME …] [--only NUMBER …] [--seconds S] [--count] [TEST …]
 
-Each mutant changes one operator, comparison, constant, condition, call or statement of one function in verify/kernel.
+Each mutant changes one operator, comparison, constant, condition, call or statement of one function in FILES.
 It is put into a copy of this process, in place of the function's code, and the tests run there until one fails.
 Tests are named as for pytest, those that kill most first; each mutant has S seconds, and one that takes longer counts
 as killed (it does not end).  What survives is printed with its line: a test is missing, or the change is harmless,
@@ -28,7 +28,11 @@ from types import CodeType, FunctionType, ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ("tests/kernel_fast/test_identity.py", "tests/kernel", "tests/kernel_fast", "tests/test_float32.py")
+TESTS = (
+    *("tests/kernel_fast/test_identity.py", "tests/kernel", "tests/kernel_slopes", "tests/kernel_float32"),
+    *("tests/kernel_fast", "tests/test_float32.py"),
+)
+FILES = ("kernel/*.py", "kernel_slopes/*.py", "kernel_float32/*.py", "core/payload.py", "core/corners.py")  # of verify
 Change = tuple[str, ast.AST]  # what is done, and what stands there afterwards
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -103,7 +107,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
                     new = ast.fix_missing_locations(ast.copy_location(new, node))
                     put(parent, field, place, new)
                     told = f"{what}: {ast.unparse(node)[:50]!r} -> {ast.unparse(new)[:50]!r}"
-                    yield Mutant(path.name, line, told, compile(tree, str(path), "exec"))
+                    yield Mutant(str(path.relative_to(ROOT / "verify")), line, told, compile(tree, str(path), "exec"))
                     put(parent, field, place, node)
 
 
@@ -129,7 +133,7 @@ def functions_of(owner: ModuleType | type) -> dict[str, FunctionType]:
 
 def put_in_place(mutant: Mutant) -> None:
     """Give every function of the module the mutant's code."""
-    name = f"verify.kernel.{mutant.file.removesuffix('.py')}"
+    name = "verify." + mutant.file.removesuffix(".py").replace("/", ".")
     module = importlib.import_module(name)
     changed = ModuleType(name)
     sys.modules[name] = changed  # while dataclasses look for it
@@ -169,14 +173,15 @@ def survives(mutant: Mutant, tests: list[str], seconds: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tests", nargs="*", default=list(TESTS), metavar="TEST")
-    parser.add_argument("--file", action="append", help="of verify/kernel; default: all")
+    parser.add_argument("--file", action="append", help="of verify, as kernel/walk.py; default: all")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of mutants")
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--count", action="store_true", help="only count them")
     arguments = parser.parse_args()
     os.chdir(ROOT)
-    names = arguments.file or sorted(p.name for p in (ROOT / "verify" / "kernel").glob("*.py"))
-    found = [m for name in names for m in mutants(ROOT / "verify" / "kernel" / name)]
+    home = ROOT / "verify"
+    files = [file for pattern in arguments.file or FILES for file in sorted(home.glob(pattern))]
+    found = [m for file in files for m in mutants(file)]
     print(f"{len(found)} mutants: {dict(Counter(m.file for m in found))}", flush=True)
     if arguments.count:
         return

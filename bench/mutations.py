@@ -26,9 +26,10 @@ from bench.corpus import Instance, Unpacked, by_family, read_corpus
 from verify.core.budget import Budget
 from verify.core.query import Formula, Query, Row
 from verify.errors import VerifyError
-from verify.kernel import RejectedError, check
+from verify.kernel import RejectedError
 from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
+from verify.kernel_slopes import check
 from verify.native import machine
 from verify.run.reading import Request, read
 from verify.search.decide import decide

@@ -139,10 +139,10 @@ class Checker:
 def load_kernel(*, reference: bool) -> Kernel:
     """The package's kernel: with `reference` its plain exact path, else the fast one where there is one."""
     try:
-        import verify.kernel as kernel
-    except ModuleNotFoundError:
+        from verify import kernel, kernel_slopes
+    except ImportError:
         raise EvidenceError("E504", "this installation has no kernel", fix="install the whole of policyproof") from None
-    path: Callable[[Query, bytes, kernel.Claim], Checked] = kernel.check
+    path: Callable[[Query, bytes, kernel.Claim], Checked] = kernel_slopes.check
     if not reference:
         from verify.kernel_fast import check_fast
 
@@ -164,7 +164,7 @@ def float32_kernel(record: Certificate, query: Query, spec: Spec, kernel: Kernel
     """
     from verify.importer.rounding import float32_programs
     from verify.kernel import RejectedError as Refused
-    from verify.kernel.float32 import check_float32
+    from verify.kernel_float32 import check_float32
 
     programs = float32_programs(query, spec.networks)
     if {name: program.digest for name, program in programs.items()} != dict(record.programs):

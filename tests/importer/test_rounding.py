@@ -18,7 +18,7 @@ from verify.errors import ModelError
 from verify.importer import load
 from verify.importer.operators import OPERATORS
 from verify.importer.rounding import EXACT, ROUNDINGS, float32_program
-from verify.kernel.rounding import ONE, Rounding, Spread
+from verify.kernel_float32.rounding import ONE, Rounding, Spread
 
 RANDOM = np.random.default_rng(5)
 

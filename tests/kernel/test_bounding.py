@@ -14,11 +14,11 @@ from verify.core.evaluate import evaluate_values
 from verify.core.floats import FloatPlan
 from verify.core.network import Network
 from verify.core.normal_form import Box, Region, normal_form
+from verify.core.payload import RejectedError
 from verify.core.query import Row
-from verify.kernel.build import Root, find_twins
-from verify.kernel.stream import RejectedError
-from verify.kernel.system import ONE, Form, Hints, Node, P, clip, lower, substitute, tighten
-from verify.kernel.walk import numbered, split_input, split_phase
+from verify.kernel.build import Root
+from verify.kernel.system import ONE, Form, Node, P, clip, lower, substitute, tighten
+from verify.kernel.walk import split_input, split_phase
 from verify.kernel_fast.tables import _twins as fast_twins
 from verify.search.scales import root_scales
 
@@ -69,7 +69,7 @@ def cases(count: int, first: int) -> Iterator[tuple[Root, list[Row], list[int], 
         rng = random.Random(number)
         query = random_tiny_query(rng, number % 2 == 0)
         for region in normal_form(query).regions:
-            rows, _ = numbered(region)
+            rows, _ = region.numbered()
             if not any(row.outputs for row in rows):
                 continue
             scales = root_scales(query.network, region, rows, FloatPlan(query.network))
@@ -83,7 +83,7 @@ def some_points(rng: random.Random, size: int, count: int) -> list[Point]:
 
 def check_node(node: Node, truths: list[Truth], rng: random.Random) -> None:
     """(S), bounds of every row with and without hints, at every point that the node allows."""
-    hints = Hints({j: rng.randrange(257) for j in node.variables}, {j: rng.randrange(4 * ONE) for j in node.variables})
+    hints = {j: rng.randrange(257) for j in node.variables}, {j: rng.randrange(4 * ONE) for j in node.variables}
     for truth in truths:
         assert all(low <= s * ONE <= high for low, s, high in zip(node.box_low, truth.s, node.box_high, strict=True))
         for known, forms in ((truth.zeta, node.variables), (truth.rows, node.rows)):
@@ -91,8 +91,8 @@ def check_node(node: Node, truths: list[Truth], rng: random.Random) -> None:
                 exact = known[number] * ONE
                 assert abs(exact - truth.value(form)) <= form.error
                 for sign in (1, -1):
-                    for hint in (None, hints):
-                        bound = lower(node, form, sign, hint)
+                    for hint in ((), hints):
+                        bound = lower(node, form, sign, *hint)
                         at = bound.constant + sum(a * truth.s[k] for k, a in bound.form.items())
                         assert bound.least <= at <= sign * exact
         for j in node.variables:
@@ -117,12 +117,10 @@ def test_every_rule_holds_at_exact_points(first: int) -> None:
             else:
                 children = split_input(node, rng.randrange(len(node.box_low)))
             split += 1
-            parts = [[t for t in truths if child and t.inside(child)] for child in children]
+            parts = [[t for t in truths if t.inside(child)] for child in children]
             assert all(any(t in part for part in parts) for t in truths)  # no point is lost
             chosen = max(range(2), key=lambda k: len(parts[k]))
-            picked = children[chosen]
-            assert picked is not None
-            node, truths = picked, parts[chosen]
+            node, truths = children[chosen], parts[chosen]
             check_node(node, truths, rng)
         kept = [t for t in truths if all(v <= 0 for v in t.rows.values())]
         bounds = [lower(node, form, 1) for form in node.rows.values()]
@@ -134,7 +132,7 @@ def test_every_rule_holds_at_exact_points(first: int) -> None:
 def test_a_twin_is_an_exact_negation() -> None:
     weights = [[1, 2], [-1, -2], [-1, -2], [1, 2], [1, 2.5], [-1, -2 - 2**-40], [0, 1], [0, -1]]
     net = network(2, ([(0, weights)], [0.5, -0.5, -0.5, 0.5, 0.5, -0.5, 1, 1], True))
-    assert find_twins(net.blocks[0]) == {1: 0, 3: 2}
+    assert net.blocks[0].twins() == {1: 0, 3: 2}
     assert fast_twins(net.blocks[0]) == {1: 0, 3: 2}
 
 
@@ -142,8 +140,8 @@ def test_a_scale_that_is_too_small_is_rejected() -> None:
     net = network(1, ([(0, [[4], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
     region = Region(Box((Fraction(-1),), (Fraction(1),)), (), ((Row.of({}, {0: 1}, 0),),))
     with pytest.raises(RejectedError, match="scale of block 0"):
-        Root(net, region, numbered(region)[0], [1, 4, 4])
-    assert Root(net, region, numbered(region)[0], [2, 4, 4]).node.variables
+        Root(net, region, region.numbered()[0], [1, 4, 4])
+    assert Root(net, region, region.numbered()[0], [2, 4, 4]).node.variables
 
 
 def test_units_are_what_they_say() -> None:

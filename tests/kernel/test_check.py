@@ -11,13 +11,13 @@ from tests.oracle import phase_enumeration, random_tiny_query
 from tests.search.networks import budget, network, over_box
 from verify.core.floats import FloatPlan
 from verify.core.normal_form import normal_form
+from verify.core.payload import signed, varint
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import Checked, RejectedError, check
-from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED, numbered
+from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
 from verify.kernel_fast import check_fast
 from verify.search.certify import header
 from verify.search.decide import decide
-from verify.search.exact_leaf import signed, varint
 from verify.search.scales import root_scales
 
 NO_SLOPES = varint(0)  # cases that slopes close
@@ -141,7 +141,7 @@ def test_random_multipliers_never_prove_a_false_claim() -> None:
     for _ in range(3000):
         query = rng.choice(single)
         (region,) = normal_form(query).regions
-        _, cases = numbered(region)
+        _, cases = region.numbered()
         steps = bytearray([PHASES, 0] * rng.randint(0, 1))
         for _ in range(1 + len(steps) // 2):
             steps += bytes([WEIGHTED]) + varint(len(cases))
@@ -152,7 +152,7 @@ def test_random_multipliers_never_prove_a_false_claim() -> None:
                     steps += varint(size) + b"".join(varint(0) + varint(rng.randint(0, most)) for _ in range(size))
             steps.append(LEAF)
         with pytest.raises(RejectedError) as caught:
-            scales = root_scales(query.network, region, numbered(region)[0], FloatPlan(query.network))
+            scales = root_scales(query.network, region, region.numbered()[0], FloatPlan(query.network))
             check(query, varint(1) + NO_SLOPES + header(scales) + bytes(steps), "unsat")
         reached += "do not close" in str(caught.value)
     assert reached > 300

@@ -12,11 +12,11 @@ from tests.kernel.test_check import HAT, at_least, payload
 from tests.search.networks import box_rows, network, numbers, over_box, query_of
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
+from verify.core.payload import MAX_VARINT_BYTES, Stream, signed, varint
 from verify.core.query import And, Or, Query, Row
 from verify.kernel import RejectedError, check
 from verify.kernel.build import Frame, Plain, Root, _units, plain_row, query_row
-from verify.kernel.stream import MAX_VARINT_BYTES, Stream
-from verify.kernel.system import ONE, Bound, Form, Hints, Node, P, clip, lower, substitute, tighten
+from verify.kernel.system import ONE, Bound, Form, Node, P, clip, lower, substitute, tighten
 from verify.kernel.walk import (
     AFRESH,
     BOUND,
@@ -32,7 +32,6 @@ from verify.kernel.walk import (
     split_input,
     split_phase,
 )
-from verify.search.exact_leaf import signed, varint
 
 LINE = network(1, ([(0, [[1]])], [0], False))  # y = x
 RELU = network(1, ([(0, [[1]])], [0], True), ([(1, [[1]])], [0], False))
@@ -51,8 +50,8 @@ def test_a_variable_is_never_replaced_by_more_than_it_is() -> None:
         part = node({0: Form({0: ONE}, {}, -half, 0)}, {0: (low, high)})
         t, sign = rng.choice((rng.randint(-9, 9), rng.randint(-7 * ONE, 7 * ONE))), rng.choice((1, -1))
         slope, beta = rng.choice((0, 1, 100, 255, 256)), rng.choice((0, 0, 3, 2 * ONE))
-        hints = rng.choice((None, Hints({0: slope}, {0: beta}), Hints({}, {0: beta})))
-        bound = lower(part, Form({}, {0: t}, 0, 0), sign, hints)
+        hints = rng.choice((({}, {}), ({0: slope}, {0: beta}), ({}, {0: beta})))
+        bound = lower(part, Form({}, {0: t}, 0, 0), sign, *hints)
         for zeta in {low, high, min(max(0, low), high)}:
             value = bound.constant * ONE + bound.form.get(0, 0) * (zeta + half)
             assert value <= sign * t * max(zeta, 0), (low, high, t, sign, hints)
@@ -63,8 +62,8 @@ def test_a_stable_variable_may_be_pulled_by_any_multiplier() -> None:
     for bounds, expected in (((0, 5), 3 * ONE), ((-5, 0), ONE)):  # t - β and β
         part = node({0: Form({0: ONE}, {}, 0, 0)}, {0: bounds})
         t = 4 * ONE
-        assert lower(part, Form({}, {0: t}, 0, 0), 1, Hints({}, {0: ONE})).form[0] == expected
-        assert lower(part, Form({}, {}, 0, 0), 1, Hints({}, {0: ONE})).form[0] in (-ONE, ONE)
+        assert lower(part, Form({}, {0: t}, 0, 0), 1, {}, {0: ONE}).form[0] == expected
+        assert lower(part, Form({}, {}, 0, 0), 1, {}, {0: ONE}).form[0] in (-ONE, ONE)
 
 
 def test_one_point_is_not_nothing() -> None:
@@ -109,10 +108,8 @@ def test_phases_are_told_apart_at_zero() -> None:
 def test_splits_share_their_edge() -> None:
     part = node({0: Form({0: ONE}, {}, 0, 0)}, {0: (-4, 4)})
     inactive, active = split_phase(part, 0)
-    assert inactive is not None and active is not None
     assert (inactive.low[0], inactive.high[0], active.low[0], active.high[0]) == (-4, 0, 0, 4)
     low, high = split_input(part, 0)
-    assert low is not None and high is not None
     assert (low.box_low, low.box_high, high.box_low, high.box_high) == ([0], [ONE >> 1], [ONE >> 1], [ONE])
     for bounds in ((0, 4), (-4, 0), (1, 4), (-4, -1)):
         with pytest.raises(RejectedError, match="cannot be split"):

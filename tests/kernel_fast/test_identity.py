@@ -14,10 +14,10 @@ from tests.oracle import random_tiny_query
 from tests.search.networks import budget, compiled_entry, network, over_box
 from verify.core.floats import FloatPlan
 from verify.core.normal_form import Region, normal_form
+from verify.core.payload import Stream, signed, varint
 from verify.core.query import Query, Row
 from verify.kernel import RejectedError, check
 from verify.kernel.build import Root
-from verify.kernel.stream import Stream
 from verify.kernel.system import Form, Node
 from verify.kernel.walk import (
     AFRESH,
@@ -32,14 +32,12 @@ from verify.kernel.walk import (
     TIGHTEN,
     WEIGHTED,
     Walk,
-    numbered,
 )
 from verify.kernel_fast import check_fast
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.check import Fast, FastWalk, never
 from verify.kernel_fast.tables import RefusedError
 from verify.search.decide import decide
-from verify.search.exact_leaf import signed, varint
 from verify.search.scales import root_scales
 
 
@@ -98,7 +96,7 @@ def weights(rng: random.Random, cases: list[list[int]], node: Node) -> bytes:
 
 def compare(fast: FastWalk, node: Node) -> None:
     numbers = fast.numbers
-    assert fast.box().box_low == node.box_low and fast.box().box_high == node.box_high
+    assert fast.box() == (node.box_low, node.box_high)
     assert tuple(fast.open_cases()) == node.cases
     assert fast.bounds() == (list(node.low.values()), list(node.high.values()))
     system = int(numbers[at.SYSTEM])
@@ -117,7 +115,7 @@ def compare(fast: FastWalk, node: Node) -> None:
 
 def follow(query: Query, region: Region, rng: random.Random) -> int:
     """Random steps down one branch, in both paths; the number of nodes compared."""
-    rows, cases = numbered(region)
+    rows, cases = region.numbered()
     hints = (root_scales(query.network, region, rows, FloatPlan(query.network)),)
     try:
         node: Node = Root(query.network, region, rows, *hints).node

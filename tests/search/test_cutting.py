@@ -10,16 +10,15 @@ import pytest
 from tests.search.networks import budget, compiled_entry, network, over_box
 from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
+from verify.core.payload import Stream, varint
 from verify.core.query import Query, Row
 from verify.kernel import check
-from verify.kernel.stream import Stream
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN
 from verify.kernel_fast import check_fast
 from verify.search import certify, cutting
 from verify.search.cutting import cut
 from verify.search.decide import decide
 from verify.search.evidence import _searched_again
-from verify.search.exact_leaf import varint
 from verify.search.run import Run
 from verify.search.sketch import RegionSketch, Sketch
 

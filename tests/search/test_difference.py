@@ -24,8 +24,8 @@ from verify.core.normal_form import normal_form
 from verify.core.pairing import compared_values, difference_row, find_pairing
 from verify.core.query import Query, Row, holds
 from verify.core.verdict import Evidence
-from verify.kernel import check
 from verify.kernel.walk import LEAF
+from verify.kernel_slopes import check
 from verify.search import slope_proof
 from verify.search.decide import decide
 from verify.search.difference import _Partition, close_differences

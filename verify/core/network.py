@@ -147,6 +147,21 @@ class Block:
     def size(self) -> int:
         return len(self.bias)
 
+    def twins(self) -> dict[int, int]:
+        """The rectified rows that are exact negations of an earlier one, which is in no other pair."""
+        found, seen = dict[int, int](), dict[object, int]()
+        bias, _ = self.bias.integers()
+        for row in range(self.size):
+            if self.relu[row]:
+                entries = [list(term.matrix.numerators(row)) for term in self.terms]
+                negation = (-bias[row], tuple((k, -w) for part in entries for k, w in (*part, (-1, 0))))
+                partner = seen.pop(negation, None)
+                if partner is not None:
+                    found[row] = partner
+                else:
+                    seen.setdefault((bias[row], tuple((k, w) for part in entries for k, w in (*part, (-1, 0)))), row)
+        return found
+
 
 @dataclass(frozen=True)
 class Port:
@@ -196,6 +211,16 @@ class Network:
     def value_sizes(self) -> tuple[int, ...]:
         """Length of every value: inputs, then blocks."""
         return tuple(p.size for p in self.inputs) + tuple(b.size for b in self.blocks)
+
+    @cached_property
+    def input_offsets(self) -> tuple[int, ...]:
+        """Where each input begins among the concatenated inputs."""
+        return tuple(sum(p.size for p in self.inputs[:k]) for k in range(len(self.inputs)))
+
+    @cached_property
+    def output_places(self) -> tuple[tuple[int, int], ...]:
+        """The (value, element) that each of the concatenated outputs is."""
+        return tuple((port.value, element) for port in self.outputs for element in range(port.size))
 
     @property
     def input_size(self) -> int:

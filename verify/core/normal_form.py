@@ -37,6 +37,12 @@ class Region:
     rows: tuple[Row, ...]
     cases: tuple[tuple[Row, ...], ...]
 
+    def numbered(self) -> tuple[list[Row], list[list[int]]]:
+        """The distinct rows, and the cases as row numbers; the region's own rows belong to every case."""
+        numbers: dict[Row, int] = {}
+        cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *self.rows)] for case in self.cases]
+        return list(numbers), cases
+
 
 @dataclass(frozen=True)
 class NormalForm:

@@ -45,7 +45,7 @@ class Difference:
 def compared_values(network: Network, row: Row) -> tuple[int, int, tuple[Fraction, ...]] | None:
     """(u, v, c) when the row's outputs are Σ c_e (value_v[e] - value_u[e]) for two values of the network."""
     parts: dict[int, dict[int, Fraction]] = {}
-    place = [(port.value, element) for port in network.outputs for element in range(port.size)]
+    place = network.output_places
     for index, coefficient in row.outputs:
         value, element = place[index]
         part = parts.setdefault(value, {})

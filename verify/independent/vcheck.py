@@ -14,7 +14,7 @@ from verify.core.normal_form import normal_form
 from verify.core.query import Query
 from verify.independent.command import Case, NotAcceptedError, run
 from verify.kernel import Checked, Claim, RejectedError
-from verify.kernel import check as check_proof
+from verify.kernel_slopes import check as check_proof
 
 
 def check(data: bytes, case: Case) -> str:

@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from verify.core.network import Block, Network
 from verify.core.normal_form import Region
+from verify.core.payload import RejectedError, Stream
 from verify.core.query import Row
-from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.system import ONE, Form, Node, P, add, lower
+from verify.kernel.system import ONE, Form, Node, P, add, narrowed
 
 Entry = tuple[int, int]  # (block, row)
 MAX_SCALE = 4096
@@ -36,7 +36,6 @@ class Frame:
     def __init__(self, network: Network, region: Region, scales: Sequence[int]) -> None:
         self.network, self.box, self.scales = network, region.box, scales
         self.first = len(network.inputs)
-        self.offsets = [sum(p.size for p in network.inputs[:k]) for k in range(self.first)]
 
 
 class Root(Frame):
@@ -59,11 +58,11 @@ class Root(Frame):
 
     def _add_block(self, number: int, block: Block) -> None:
         rows = [plain_row(self, block, row, self.scales[number]) for row in range(block.size)]
+        low, high = [self._least(row, 1) for row in rows], [-self._least(row, -1) for row in rows]
         self.plain.append(rows)
-        self.low.append([self._least(row, 1) for row in rows])
-        self.high.append([-self._least(row, -1) for row in rows])
-        low, high = self.low[number], self.high[number]
-        self.twins |= {(number, i): (number, partner) for i, partner in find_twins(block).items()}
+        self.low.append(low)
+        self.high.append(high)
+        self.twins |= {(number, i): (number, partner) for i, partner in block.twins().items()}
         for i, row in enumerate(rows):
             if not block.relu[i] or low[i] >= 0 or high[i] <= 0:
                 continue
@@ -72,18 +71,15 @@ class Root(Frame):
                 low[i], high[i] = max(low[i], -high[partner[1]]), min(high[i], -low[partner[1]])
                 continue
             form = self.compose(row)
-            low[i] = max(low[i], lower(self.node, form, 1).least)
-            if low[i] < 0:
-                high[i] = min(high[i], -lower(self.node, form, -1).least)
+            low[i], high[i] = narrowed(self.node, form, low[i], high[i])
             if low[i] > high[i]:
                 raise RejectedError(f"bounds of ReLU {i} of block {number} contradict each other")
             if low[i] < 0 < high[i]:
                 j = self.variable[number, i] = len(self.variable)
                 self.node.variables[j], self.node.low[j], self.node.high[j] = form, low[i], high[i]
-        for i in range(block.size):
-            bottom, top = self.range_of((number, i))
-            if bottom < -ONE or top > ONE:
-                raise RejectedError(f"the scale of block {number} is too small")
+        ranges = [self.range_of((number, i)) for i in range(block.size)]
+        if any(bottom < -ONE or top > ONE for bottom, top in ranges):
+            raise RejectedError(f"the scale of block {number} is too small")
 
     def range_of(self, entry: Entry) -> tuple[int, int]:
         """Bounds of a value (behind its ReLU, if it has one)."""
@@ -101,120 +97,76 @@ class Root(Frame):
 
     def compose(self, row: Plain) -> Form:
         """The row over s and ρ: values of known phase are replaced by their rows, last block first."""
-        s, r = dict(row.s), dict[int, int]()
-        constant, error = row.constant, row.error
-        pending: dict[int, dict[int, int]] = {}
+        s, r, constant, error = dict(row.s), dict[int, int](), row.constant, row.error
+        pending = [dict[int, int]() for _ in self.plain]
         for (block, i), w in row.values.items():
-            pending.setdefault(block, {})[i] = w
-        while pending:
-            block = max(pending)
-            for i, t in pending.pop(block).items():
-                entry = (block, i)
-                twin = self.twins.get(entry)
-                if not t:
-                    continue
-                if self.network.blocks[block].relu[i] and self.high[block][i] <= 0:
+            pending[block][i] = w
+        for block in reversed(range(len(pending))):
+            for i, t in pending[block].items():
+                source, relu = self.plain[block][i], self.network.blocks[block].relu[i]
+                if not t or (relu and self.high[block][i] <= 0):
                     continue  # the value is zero
-                if entry in self.variable:
+                if relu and self.low[block][i] < 0:
+                    entry = (block, i) if (block, i) in self.variable else self.twins[block, i]
                     r[self.variable[entry]] = r.get(self.variable[entry], 0) + t
-                    continue
-                source = self.plain[block][i]
-                if self.network.blocks[block].relu[i] and self.low[block][i] < 0:  # unstable, twin of a variable
-                    assert twin is not None
-                    r[self.variable[twin]] = r.get(self.variable[twin], 0) + t
-                    source, t = self.plain[twin[0]][twin[1]], -t  # relu(-z) = relu(z) - z
+                    if entry == (block, i):
+                        continue
+                    source, t = self.plain[block][entry[1]], -t  # a twin of a variable: relu(-z) = relu(z) - z
                 more, off = add((s, {}), t, Form(source.s, {}, source.constant, source.error))
-                constant, error = constant + more, error + off
+                constant, error = constant + more, error + off + len(source.values)
                 for (earlier, k), w in source.values.items():
-                    into = pending.setdefault(earlier, {})
-                    into[k] = into.get(k, 0) + (t * w >> P)
-                    error += 1
+                    pending[earlier][k] = pending[earlier].get(k, 0) + (t * w >> P)
         return Form({k: a for k, a in s.items() if a}, {j: a for j, a in r.items() if a}, constant, error)
 
 
 def plain_row(frame: Frame, block: Block, row: int, scale: int) -> Plain:
     """A block's row in the scale."""
-    s: dict[int, Fraction] = {}
-    values: dict[Entry, int] = {}
-    constant, error = block.bias[row], 0
-    for term in block.terms:
-        if term.source < frame.first:
-            offset = frame.offsets[term.source]
-            constant += _add_inputs(frame, s, ((offset + column, w) for column, w in term.matrix.entries(row)))
-            continue
-        source = term.source - frame.first
-        denominator, shift = term.matrix.values.integers()[1], frame.scales[source] - scale
-        for column, numerator in term.matrix.numerators(row):
-            w, off = _units(numerator, denominator, shift)
-            values[source, column] = values.get((source, column), 0) + w
-            error += off
-    return _plain(s, values, constant, error, scale)
+    summands = (
+        (term.source, column, n, term.matrix.values.integers()[1])
+        for term in block.terms
+        for column, n in term.matrix.numerators(row)
+    )
+    return _plain(frame, summands, block.bias[row], scale)
 
 
 def query_row(frame: Frame, row: Row, scale: int) -> Plain:
     """A row of the query, left side minus bound, in the scale."""
-    s: dict[int, Fraction] = {}
-    values: dict[Entry, int] = {}
-    constant, error = _add_inputs(frame, s, row.inputs) - row.bound, 0
-    places = [(port.value, element) for port in frame.network.outputs for element in range(port.size)]
-    for index, weight in row.outputs:
-        value, element = places[index]
-        if value < frame.first:  # an output that is an input
-            constant += _add_inputs(frame, s, [(frame.offsets[value] + element, weight)])
+    places = frame.network.output_places
+    inputs = ((0, k, w.numerator, w.denominator) for k, w in row.inputs)
+    outputs = ((*places[k], w.numerator, w.denominator) for k, w in row.outputs)
+    return _plain(frame, (*inputs, *outputs), -row.bound, scale)
+
+
+def _plain(frame: Frame, summands: Iterable[tuple[int, int, int, int]], constant: Fraction, scale: int) -> Plain:
+    """Σ numerator/denominator · value[element] + constant in the scale, from (value, element, numerator, denominator).
+
+    What multiplies inputs is summed exactly and rounded once.
+    """
+    s, values, error = dict[int, Fraction](), dict[Entry, int](), 0
+    for value, element, numerator, denominator in summands:
+        if value < frame.first:
+            k, w = frame.network.input_offsets[value] + element, Fraction(numerator, denominator)
+            low, high = frame.box.lower[k], frame.box.upper[k]
+            constant += w * low
+            if low != high:
+                s[k] = s.get(k, Fraction(0)) + w * (high - low)
             continue
         entry = (value - frame.first, element)
-        w, off = _units(weight.numerator, weight.denominator, frame.scales[entry[0]] - scale)
-        values[entry] = values.get(entry, 0) + w
+        units, off = _units(numerator, denominator, frame.scales[entry[0]] - scale)
+        values[entry] = values.get(entry, 0) + units
         error += off
-    return _plain(s, values, constant, error, scale)
-
-
-def _add_inputs(frame: Frame, s: dict[int, Fraction], entries: Iterable[tuple[int, Fraction]]) -> Fraction:
-    """Add Σ weight · x over s, exactly; returns the constant."""
-    constant = Fraction(0)
-    for index, weight in entries:
-        low, high = frame.box.lower[index], frame.box.upper[index]
-        constant += weight * low
-        if low != high:
-            s[index] = s.get(index, Fraction(0)) + weight * (high - low)
-    return constant
-
-
-def _plain(s: dict[int, Fraction], values: dict[Entry, int], constant: Fraction, error: int, scale: int) -> Plain:
-    rounded: dict[int, int] = {}
-    for k, a in s.items():
-        rounded[k], off = _units(a.numerator, a.denominator, -scale)
-        error += off
+    rounded = {k: _units(a.numerator, a.denominator, -scale) for k, a in s.items()}
     units, off = _units(constant.numerator, constant.denominator, -scale)
+    error += off + sum(off for _, off in rounded.values())
     nonzero = {entry: w for entry, w in values.items() if w}
-    return Plain({k: a for k, a in rounded.items() if a}, nonzero, units, error + off)
+    return Plain({k: a for k, (a, _) in rounded.items() if a}, nonzero, units, error)
 
 
 def _units(numerator: int, denominator: int, shift: int) -> tuple[int, int]:
     """(numerator / denominator · 2^shift in units of 2^-P, rounded down; 1 if that is not exact, else 0)."""
     power = shift + P
-    if power >= 0:
-        numerator <<= power
-    else:
-        denominator <<= -power
-    units, rest = divmod(numerator, denominator)
+    units, rest = divmod(numerator << max(power, 0), denominator << max(-power, 0))
     return units, int(rest != 0)
-
-
-def find_twins(block: Block) -> dict[int, int]:
-    """The rectified rows that are exact negations of an earlier one, which is in no other pair."""
-    found, seen = dict[int, int](), dict[object, int]()
-    bias, _ = block.bias.integers()
-    for row in range(block.size):
-        if block.relu[row]:
-            entries = [list(term.matrix.numerators(row)) for term in block.terms]
-            negation = (-bias[row], tuple((k, -w) for part in entries for k, w in (*part, (-1, 0))))
-            partner = seen.pop(negation, None)
-            if partner is not None:
-                found[row] = partner
-            else:
-                seen.setdefault((bias[row], tuple((k, w) for part in entries for k, w in (*part, (-1, 0)))), row)
-    return found
 
 
 def read_scales(network: Network, rows: Sequence[Row], stream: Stream) -> list[int]:

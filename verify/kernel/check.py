@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from verify.core.network import Network
 from verify.core.normal_form import Region, normal_form
+from verify.core.payload import RejectedError, Stream
 from verify.core.query import Query
-from verify.kernel.slopes import Differences
-from verify.kernel.stream import RejectedError, Stream
 from verify.kernel.walk import prove_region
 
 Claim = Literal["unsat", "vacuous"]
 Mode = Literal["reference", "fast"]
-RULE = "K1"
+Counts = dict[str, int]  # leaves by the rule that closed them
+Remaining = Callable[[Region], "Region | None"]  # reads which cases of a region are closed otherwise; what is left
 _MINT = object()
 
 
@@ -25,7 +25,7 @@ class Checked:
 
     claim: Claim
     network_digest: str
-    leaves: dict[str, int]  # by the rule that closed them
+    leaves: Counts
     mode: Mode
     mint: object
 
@@ -34,58 +34,48 @@ class Checked:
             raise TypeError("only the kernel makes a Checked")
 
 
-class Follow(Protocol):
-    """Reads one region's proof off the stream and counts leaves by rule.  Raises RejectedError unless all close."""
+def all_remain(_network: Network, stream: Stream, _counts: Counts) -> Remaining:
+    """No case is closed but by its region's tree.  The maker of a `Remaining` for one payload."""
 
-    @property
-    def mode(self) -> Mode: ...
+    def remaining(region: Region) -> Region:
+        if stream.varint():
+            raise RejectedError("some cases are closed by slopes, which verify.kernel_slopes checks")
+        return region
 
-    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None: ...
-
-    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
-        """What reads the cases that slopes close."""
-        ...
+    return remaining
 
 
-class Reference:
-    """The plain path: this package alone."""
+@dataclass(frozen=True)
+class Path:
+    """How to read what closes cases otherwise, and a region's tree.  Both raise RejectedError unless all is closed."""
 
     mode: Mode = "reference"
-
-    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
-        prove_region(network, region, stream, counts)
-
-    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
-        return Differences(network, stream, counts)
+    others: Callable[[Network, Stream, Counts], Remaining] = all_remain
+    region: Callable[[Network, Region, Stream, Counts], None] = prove_region
 
 
-def check(query: Query, payload: bytes, claim: Claim, follow: Follow | None = None) -> Checked:
+def check(query: Query, payload: bytes, claim: Claim, path: Path = Path()) -> Checked:
     """Check a payload against "no x satisfies assumption and violation" or "no x satisfies the assumption".
 
-    Guarantee: exact integer arithmetic; the payload holds hints only.  `follow` is another way to read a region's proof
-    that makes the same integers; the result names it.
+    Guarantee: exact integer arithmetic; the payload holds hints only.  `path` is another way to read it that makes
+    the same integers, or knows more rules; the result names it.
     Raises RejectedError; QueryError as normal_form does.
     """
-    follow = follow or Reference()
-    stream = Stream(payload)
-    regions = claimed_regions(query, claim)
-    counts: dict[str, int] = {}
+    stream, regions, counts = Stream(payload), claimed_regions(query, claim), Counts()
     if stream.varint() != len(regions):
         raise RejectedError(f"the query has {len(regions)} regions, the proof another number")
-    differences = follow.differences(query.network, stream, counts)
+    remaining = path.others(query.network, stream, counts)
     for region in regions:
-        remaining = differences.remaining(region)
-        if remaining is not None:
-            follow(query.network, remaining, stream, counts)
+        rest = remaining(region)
+        if rest is not None:
+            path.region(query.network, rest, stream, counts)
     stream.finish()
-    return Checked(claim, query.network.digest, counts, follow.mode, _MINT)
+    return Checked(claim, query.network.digest, counts, path.mode, _MINT)
 
 
 def claimed_regions(query: Query, claim: Claim) -> Sequence[Region]:
     """The regions that must hold no point."""
     form = normal_form(query)
-    if claim == "unsat":
-        return form.regions
-    if claim == "vacuous":
-        return form.assumed
-    raise RejectedError(f"unknown claim {claim!r}")
+    if claim not in ("unsat", "vacuous"):
+        raise RejectedError(f"unknown claim {claim!r}")
+    return form.regions if claim == "unsat" else form.assumed

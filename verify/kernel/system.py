@@ -12,12 +12,14 @@ there is in `lower`.  The proofs are in docs/kernel.md, section by section under
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 P = 40
 ONE = 1 << P
 SLOPE_BITS = 8  # slopes in hints are multiples of 2^-8
+Hints = Mapping[int, int]
+NO_HINTS: Hints = {}
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,8 @@ class Node:
 
     def child(self) -> Node:
         """A copy whose bounds can change by themselves."""
-        return Node(
-            self.variables, self.rows, self.box_low[:], self.box_high[:], dict(self.low), dict(self.high), self.cases
-        )
-
-
-@dataclass(frozen=True)
-class Hints:
-    """Multipliers by variable: slopes in units of 2^-SLOPE_BITS (absent: the default), β >= 0 in units of 2^-P."""
-
-    slopes: dict[int, int]
-    betas: dict[int, int]
+        box_low, box_high = self.box_low[:], self.box_high[:]
+        return replace(self, box_low=box_low, box_high=box_high, low=dict(self.low), high=dict(self.high))
 
 
 @dataclass(frozen=True)
@@ -66,8 +59,10 @@ class Bound:
     least: int
 
 
-def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Bound:
+def lower(node: Node, form: Form, sign: int, slopes: Hints = NO_HINTS, betas: Hints = NO_HINTS) -> Bound:
     """A lower bound of sign · form at every point the node allows.
+
+    Hints by variable: slopes in units of 2^-SLOPE_BITS (absent: the default), β >= 0 in units of 2^-P (absent: 0).
 
     From the last variable to the first, t·ρ_j is replaced by q·ζ_j + shift <= t·ρ_j, and ζ_j by its row:
     ρ_j = ζ_j >= 0: any q <= t; ρ_j = 0 >= ζ_j: any q >= 0; unstable and t > 0: any 0 <= q <= t;
@@ -76,21 +71,17 @@ def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Boun
     s = {k: sign * a for k, a in form.s.items()}
     r = {j: sign * a for j, a in form.r.items()}
     constant, error = sign * form.constant, form.error
-    betas = hints.betas if hints else {}
     for j in reversed(node.variables):
         if not (r or betas):
             break
-        t, beta = r.pop(j, 0), betas.get(j, 0) if betas else 0
-        if not (t or beta):
-            continue
+        t, beta = r.pop(j, 0), betas.get(j, 0)
         low, high = node.low[j], node.high[j]
         if low >= 0:
             q = t - beta
         elif high <= 0:
             q = beta
         elif t >= 0:
-            slope = hints.slopes.get(j, -1) if hints else -1
-            q = (t if high > -low else 0) if slope < 0 else t * slope >> SLOPE_BITS
+            q = t * slopes[j] >> SLOPE_BITS if j in slopes else t if high > -low else 0
         else:
             q = -(-t * ((high << P) // (high - low)) >> P)
             constant += min(-q * low >> P, (t - q) * high >> P)
@@ -103,23 +94,24 @@ def lower(node: Node, form: Form, sign: int, hints: Hints | None = None) -> Boun
             for k, a in entries.items():
                 target[k] = known(k, 0) + (q * a >> P)
     constant -= error
-    least = constant
-    for k, a in s.items():
-        least += a * (node.box_low[k] if a > 0 else node.box_high[k]) >> P
+    least = constant + sum(a * (node.box_low[k] if a > 0 else node.box_high[k]) >> P for k, a in s.items())
     return Bound(s, constant, least)
 
 
 def tighten(node: Node) -> bool:
     """Bound every unstable variable again, first to last; false when that shows the node to be empty."""
     for j, form in node.variables.items():
-        if node.low[j] >= 0 or node.high[j] <= 0:
-            continue
-        node.low[j] = max(node.low[j], lower(node, form, 1).least)
-        if node.low[j] < 0:
-            node.high[j] = min(node.high[j], -lower(node, form, -1).least)
-        if node.low[j] > node.high[j]:
-            return False
+        if node.low[j] < 0 < node.high[j]:
+            node.low[j], node.high[j] = narrowed(node, form, node.low[j], node.high[j])
+            if node.low[j] > node.high[j]:
+                return False
     return True
+
+
+def narrowed(node: Node, form: Form, low: int, high: int) -> tuple[int, int]:
+    """Bounds of a row, from such as hold anyway; the upper one is left where the lower one gives the phase."""
+    low = max(low, lower(node, form, 1).least)
+    return low, min(high, -lower(node, form, -1).least) if low < 0 else high
 
 
 def add(target: tuple[dict[int, int], dict[int, int]], t: int, form: Form) -> tuple[int, int]:

@@ -20,46 +20,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Protocol
 
 from verify.core.network import Network
 from verify.core.normal_form import Box, Region
+from verify.core.payload import RejectedError, Stream
 from verify.core.query import Row
 from verify.kernel.build import Root, read_scales
 from verify.kernel.exact import check_exact
-from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.system import (
-    ONE,
-    SLOPE_BITS,
-    Bound,
-    Form,
-    Hints,
-    Node,
-    add,
-    clip,
-    lower,
-    substitute,
-    tighten,
-)
+from verify.kernel.system import ONE, SLOPE_BITS, Bound, Form, Hints, Node, add, clip, lower, substitute, tighten
 
 LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES, AFRESH = range(12)
-
 MOST_CASES = 1 << 16
 MOST_NESTED = 16  # regions afresh inside one another
 
 
 def prove_region(network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0) -> None:
     """Read a region's scales and its tree.  Raises RejectedError unless every leaf is closed."""
-    rows, cases = numbered(region)
+    rows, cases = region.numbered()
     root = Root(network, region, rows, read_scales(network, rows, stream))
     Walk(network, region, rows, cases, stream, counts, nested).run(root.node)
-
-
-def numbered(region: Region) -> tuple[list[Row], list[list[int]]]:
-    """The distinct rows of a region, and its cases as row numbers; the region's own rows belong to every case."""
-    numbers: dict[Row, int] = {}
-    cases = [[numbers.setdefault(row, len(numbers)) for row in (*case, *region.rows)] for case in region.cases]
-    return list(numbers), cases
 
 
 @dataclass
@@ -82,102 +61,82 @@ class Walk:
 
     def visit(self, node: Node | None) -> Sequence[Node | None]:
         """Follow the steps of one node (None: already closed); its children, the first one first."""
-        bounds: dict[int, Bound] = {}
-        rule = "bound"
-        while True:
-            opcode = self.stream.byte()
-            if opcode == LEAF:
-                if node is not None:
-                    return self.unclosed(node)
-                self.counts[rule] = self.counts.get(rule, 0) + 1
-                return ()
-            if opcode in (LOW, HIGH):
-                halves = split_input(node, self.stream.varint())
-                return halves if opcode == LOW else halves[::-1]
-            if opcode == PHASES:
-                return split_phase(node, self.stream.varint())
-            if opcode == CASES:
-                return split_cases(node, self.stream.varint())
-            if opcode == TIGHTEN:
-                node = node if node and tighten(node) else None
-            elif opcode == REDUCE:
-                if node:
-                    substitute(node, sorted({r for c in node.cases for r in self.cases[c]}))
-            elif opcode == BOUND:
-                bounds, node = self.bound(node)
-            elif opcode == CLIP:
-                node = self.clip(node, bounds)
+        bounds, rule = dict[int, Bound](), "bound"
+        while (opcode := self.stream.byte()) != LEAF:
+            if opcode in (LOW, HIGH, PHASES, CASES):
+                return split(node, opcode, self.stream.varint())
+            if opcode in (TIGHTEN, REDUCE, BOUND, CLIP):
+                node = self.narrow(node, opcode, bounds) if node else None
             elif opcode == WEIGHTED:
                 self.weighted(node)
                 node, rule = None, "weighted"
-            elif opcode == EXACT:
-                self.exact(node)
-                node, rule = None, "exact"
-            elif opcode == AFRESH:
-                self.afresh(node)
-                node, rule = None, "afresh"
+            elif opcode in (EXACT, AFRESH):  # with a proof of its own, that a closed node cannot have
+                if node is None:
+                    raise RejectedError(f"step {opcode} where nothing is open, at byte {self.stream.at}")
+                rule = self.exact(node) if opcode == EXACT else self.afresh(node)
+                node = None
             else:
                 raise RejectedError(f"unknown opcode {opcode} at byte {self.stream.at}")
+        if node is not None:
+            return self.unclosed(node)
+        self.counts[rule] = self.counts.get(rule, 0) + 1
+        return ()
 
     def unclosed(self, node: Node) -> Sequence[Node | None]:
         """A leaf with open cases."""
         raise RejectedError(f"leaf {sum(self.counts.values())}: {len(node.cases)} cases are still open")
 
-    def bound(self, node: Node | None) -> tuple[dict[int, Bound], Node | None]:
-        """Bound rows case by case until one of them closes the case."""
-        bounds: dict[int, Bound] = {}
-        if node is None:
-            return bounds, None
-        still = []
-        for case in node.cases:
-            for r in self.cases[case]:
-                if r not in bounds:
-                    bounds[r] = lower(node, node.rows[r], 1)
-                if bounds[r].least > 0 or (bounds[r].least == 0 and self.rows[r].strict):
-                    break
-            else:
-                still.append(case)
-        node.cases = tuple(still)
-        return bounds, node if still else None
-
-    def clip(self, node: Node | None, bounds: dict[int, Bound]) -> Node | None:
-        if node is None or len(node.cases) != 1:
+    def narrow(self, node: Node, opcode: int, bounds: dict[int, Bound]) -> Node | None:
+        """One step; None where it closes the node.  `bounds`: the rows', as last bounded."""
+        if opcode == TIGHTEN:
+            return node if tighten(node) else None
+        if opcode == REDUCE:
+            substitute(node, sorted({r for c in node.cases for r in self.cases[c]}))
+            return node
+        if opcode == BOUND:
+            bounds.clear()
+            node.cases = tuple(case for case in node.cases if not self.excluded(node, case, bounds))
+            return node if node.cases else None
+        if len(node.cases) != 1:
             return node  # with several cases open there is no one half-space that all solutions lie in
-        rows = self.cases[node.cases[0]]
-        if any(r not in bounds for r in rows):
+        if any(r not in bounds for r in self.cases[node.cases[0]]):
             raise RejectedError("clipping needs the rows' bounds")
-        return node if clip(node, [bounds[r] for r in rows]) else None
+        return node if clip(node, [bounds[r] for r in self.cases[node.cases[0]]]) else None
+
+    def excluded(self, node: Node, case: int, bounds: dict[int, Bound]) -> bool:
+        """Whether some row of the case cannot hold; rows are bounded up to that one."""
+        for r in self.cases[case]:
+            if r not in bounds:
+                bounds[r] = lower(node, node.rows[r], 1)
+            if excludes(bounds[r].least, self.rows[r].strict):
+                return True
+        return False
 
     def weighted(self, node: Node | None) -> None:
         """A combination Σ γ_r row_r with γ >= 0 cannot be <= 0 anywhere, so not all rows of the case hold."""
-        count = self.stream.varint()
-        for number in range(count):
-            case = self.stream.varint()
-            if case >= len(self.cases):
-                raise RejectedError(f"there is no case {case}")
-            gamma = [self.stream.byte() for _ in self.cases[case]]
-            hints = Hints(*(self._by_variable(limit) for limit in (1 << SLOPE_BITS, 1 << 50)))
+        cases = []
+        for _ in range(self.stream.varint()):
+            cases.append(self.stream.varint())
+            if cases[-1] >= len(self.cases):
+                raise RejectedError(f"there is no case {cases[-1]}")
+            gamma = [self.stream.byte() for _ in self.cases[cases[-1]]]
+            slopes, betas = self._by_variable(1 << SLOPE_BITS), self._by_variable(1 << 50)
             if node is None:
                 continue
-            if number >= len(node.cases) or node.cases[number] != case:
+            if node.cases[: len(cases)] != tuple(cases):
                 raise RejectedError("weights for a case that is not the next open one")
-            s: dict[int, int] = {}
-            r: dict[int, int] = {}
-            constant = error = 0
-            for weight, row in zip(gamma, self.cases[case], strict=True):
-                form = node.rows[row]
-                more, off = add((s, r), weight * ONE, form)
-                constant, error = constant + more, error + off
-            least = lower(node, Form(s, r, constant, error), 1, hints).least
-            strict = any(w and self.rows[row].strict for w, row in zip(gamma, self.cases[case], strict=True))
-            if not (least > 0 or (least == 0 and strict)):
-                raise RejectedError(f"weights do not close case {case}")
-        if node is not None and count != len(node.cases):
+            s, r, constant, error, strict = dict[int, int](), dict[int, int](), 0, 0, False
+            for weight, row in zip(gamma, self.cases[cases[-1]], strict=True):
+                more, off = add((s, r), weight * ONE, node.rows[row])
+                constant, error, strict = constant + more, error + off, strict or (weight > 0 and self.rows[row].strict)
+            if not excludes(lower(node, Form(s, r, constant, error), 1, slopes, betas).least, strict):
+                raise RejectedError(f"weights do not close case {cases[-1]}")
+        if node is not None and len(cases) != len(node.cases):
             raise RejectedError("weights for some open cases only")
 
-    def _by_variable(self, limit: int) -> dict[int, int]:
+    def _by_variable(self, limit: int) -> Hints:
         """Numbers 0 … limit by variable."""
-        found, j = {}, -1
+        found, j = dict[int, int](), -1
         for _ in range(self.stream.varint()):
             j += 1 + self.stream.varint()
             found[j] = self.stream.varint()
@@ -185,49 +144,50 @@ class Walk:
                 raise RejectedError("a multiplier is out of range")
         return found
 
-    def exact(self, node: Node | None) -> None:
-        """The leaf's own multipliers are in the stream, so a closed node cannot have one."""
-        if node is None:
-            raise RejectedError("an exact leaf where nothing is open")
+    def exact(self, node: Node) -> str:
+        """Close every open case in unrounded numbers."""
         cases = [[self.rows[r] for r in self.cases[c]] for c in node.cases]
-        check_exact(self.network, cases, exact_box(self.region, node), self.stream)
+        check_exact(self.network, cases, exact_box(self.region, node.box_low, node.box_high), self.stream)
+        return "exact"
 
-    def afresh(self, node: Node | None) -> None:
+    def afresh(self, node: Node) -> str:
         """The same claim in integers of other scales: a deep box has values far smaller than its region's."""
-        if node is None:
-            raise RejectedError("a region afresh where nothing is open")
         if self.nested >= MOST_NESTED:
             raise RejectedError("too many regions inside one another")
-        part = part_of(self.region, node, node.cases)
+        part = part_of(self.region, node.box_low, node.box_high, node.cases)
         prove_region(self.network, part, self.stream, self.counts, self.nested + 1)
+        return "afresh"
 
 
-class NodeBox(Protocol):
-    """Anything with a box over s, in units of 2^-P."""
-
-    box_low: list[int]
-    box_high: list[int]
+def excludes(least: int, strict: bool) -> bool:
+    """Whether something that is at least `least` cannot be <= 0 (< 0 where strict)."""
+    return least > 0 or (least == 0 and strict)
 
 
-def part_of(region: Region, node: NodeBox, cases: Sequence[int]) -> Region:
-    """The node's box with its open cases; nothing else of the region can hold a solution that the node may hold."""
-    low, high = exact_box(region, node)
-    return replace(region, box=Box(tuple(low), tuple(high)), cases=tuple(region.cases[c] for c in cases))
+def part_of(region: Region, low: Sequence[int], high: Sequence[int], cases: Sequence[int]) -> Region:
+    """A node's box with its open cases; nothing else of the region can hold a solution that the node may hold."""
+    return replace(region, box=exact_box(region, low, high), cases=tuple(region.cases[c] for c in cases))
 
 
-def exact_box(region: Region, node: NodeBox) -> tuple[list[Fraction], list[Fraction]]:
-    """The node's box in the query's variables."""
-    low, high = (
-        [a + (b - a) * Fraction(s, ONE) for s, a, b in zip(side, region.box.lower, region.box.upper, strict=True)]
-        for side in (node.box_low, node.box_high)
-    )
-    return low, high
+def exact_box(region: Region, low: Sequence[int], high: Sequence[int]) -> Box:
+    """A box over s, in units of 2^-P, in the query's variables."""
+    sides = list(zip(region.box.lower, region.box.upper, strict=True))
+    ends = ([a + (b - a) * Fraction(s, ONE) for s, (a, b) in zip(end, sides, strict=True)] for end in (low, high))
+    return Box(*map(tuple, ends))
 
 
-def split_input(node: Node | None, k: int) -> Sequence[Node | None]:
-    """Both halves of the box along s_k."""
+def split(node: Node | None, opcode: int, number: int) -> Sequence[Node | None]:
+    """The children of a node, the first one first; those of a closed node are closed."""
+    if opcode == CASES and number > MOST_CASES:
+        raise RejectedError(f"{number} cases are too many")
     if node is None:
-        return (None, None)
+        return (None,) * (number if opcode == CASES else 2)
+    children = {PHASES: split_phase, CASES: split_cases}.get(opcode, split_input)(node, number)
+    return children[::-1] if opcode == HIGH else children
+
+
+def split_input(node: Node, k: int) -> Sequence[Node]:
+    """Both halves of the box along s_k."""
     if k >= len(node.box_low):
         raise RejectedError(f"there is no input {k}")
     middle = (node.box_low[k] + node.box_high[k]) >> 1
@@ -238,10 +198,8 @@ def split_input(node: Node | None, k: int) -> Sequence[Node | None]:
     return (low, high)
 
 
-def split_phase(node: Node | None, j: int) -> Sequence[Node | None]:
+def split_phase(node: Node, j: int) -> Sequence[Node]:
     """ζ_j <= 0, then ζ_j >= 0."""
-    if node is None:
-        return (None, None)
     if j not in node.variables or node.low[j] >= 0 or node.high[j] <= 0:
         raise RejectedError(f"variable {j} cannot be split")
     inactive, active = node.child(), node.child()
@@ -249,15 +207,8 @@ def split_phase(node: Node | None, j: int) -> Sequence[Node | None]:
     return (inactive, active)
 
 
-def split_cases(node: Node | None, count: int) -> Sequence[Node | None]:
+def split_cases(node: Node, count: int) -> Sequence[Node]:
     """As many nodes as there are open cases, each with one of them."""
-    if count > MOST_CASES:
-        raise RejectedError(f"{count} cases are too many")
-    if node is None:
-        return (None,) * count
     if count != len(node.cases):
         raise RejectedError(f"{len(node.cases)} cases are open, not {count}")
-    nodes = [node.child() for _ in range(count)]
-    for child, case in zip(nodes, node.cases, strict=True):
-        child.cases = (case,)
-    return nodes
+    return [replace(node.child(), cases=(case,)) for case in node.cases]

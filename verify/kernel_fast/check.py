@@ -11,15 +11,15 @@ import numpy as np
 from verify.core.floats import Floats
 from verify.core.network import Network
 from verify.core.normal_form import Region
+from verify.core.payload import RejectedError, Stream
 from verify.core.query import Query
 from verify.kernel.build import Entry, read_scales
-from verify.kernel.check import Checked, Claim, Mode, Reference, check
+from verify.kernel.check import Checked, Claim, Path, Remaining, check
 from verify.kernel.exact import check_exact
-from verify.kernel.slopes import Differences, Part, SlopeTree, hull_region
-from verify.kernel.stream import RejectedError, Stream
-from verify.kernel.walk import HIGH, LEAF, LOW, MOST_NESTED, REDUCE, TIGHTEN, exact_box, numbered, part_of
+from verify.kernel.walk import HIGH, LEAF, LOW, MOST_NESTED, REDUCE, TIGHTEN, exact_box, part_of
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
+from verify.kernel_slopes.slopes import REFERENCE, Differences, Part, SlopeTree, hull_region
 from verify.native import machine
 
 START_PLACES = 1 << 18  # free places to begin with
@@ -49,14 +49,14 @@ def check_fast(
     Raises RejectedError; StoppedError; RefusedError unless `plain`; QueryError as normal_form does.
     """
     try:
-        return check(query, payload, claim, fast_path(stop))
+        return check(query, payload, claim, fast_path(stop).path())
     except WrongStepError as problem:
         if not plain:
             raise RejectedError(str(problem)) from None
     except RefusedError:
         if not plain:
             raise
-    return check(query, payload, claim, Reference())
+    return check(query, payload, claim, REFERENCE)
 
 
 def fast_path(stop: Callable[[], bool] = never) -> Fast:
@@ -73,9 +73,11 @@ class Fast:
 
     explore: machine.Explore
     stop: Callable[[], bool]
-    mode: Mode = "fast"
 
-    def __call__(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
+    def path(self) -> Path:
+        return Path("fast", self.differences, self.region)
+
+    def region(self, network: Network, region: Region, stream: Stream, counts: dict[str, int]) -> None:
         if self.stop():
             raise StoppedError
         self.prove_region(network, region, stream, counts)
@@ -84,7 +86,7 @@ class Fast:
         self, network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0
     ) -> None:
         """As `verify.kernel.walk.prove_region`."""
-        walk = FastWalk(self, network, region, read_scales(network, numbered(region)[0], stream), nested)
+        walk = FastWalk(self, network, region, read_scales(network, region.numbered()[0], stream), nested)
         walk.begin(stream.data, stream.at)
         if walk.go() == at.OPEN_LEAF:
             leaf = sum(walk.counts().values())
@@ -93,8 +95,8 @@ class Fast:
         for rule, count in walk.counts().items():
             counts[rule] = counts.get(rule, 0) + count
 
-    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Differences:
-        return FastDifferences(self, network, stream, counts)
+    def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Remaining:
+        return FastDifferences(self, network, stream, counts).remaining
 
 
 class FastDifferences(Differences):
@@ -131,21 +133,13 @@ class FastDifferences(Differences):
         walk.take(steps, at.DONE)
 
 
-@dataclass
-class Box:
-    """A node's box over s, in units of 2^-P."""
-
-    box_low: list[int]
-    box_high: list[int]
-
-
 class FastWalk:
     """One region's tree in compiled code."""
 
     def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int], nested: int = 0) -> None:
         self.path, self.network, self.region, self.nested = path, network, region, nested
         self.others: dict[str, int] = {}  # leaves of regions afresh
-        self.rows, self.cases = numbered(region)
+        self.rows, self.cases = region.numbered()
         filled = tables(network, region, tuple(scales))
         self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
         self.numbers[: len(filled)] = filled
@@ -240,7 +234,7 @@ class FastWalk:
     def _exact(self) -> None:
         stream = self.stream()
         cases = [[self.rows[r] for r in self.cases[c]] for c in self.open_cases()]
-        check_exact(self.network, cases, exact_box(self.region, self.box()), stream)
+        check_exact(self.network, cases, exact_box(self.region, *self.box()), stream)
         self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
 
     def _afresh(self) -> None:
@@ -258,7 +252,7 @@ class FastWalk:
 
     def part(self) -> Region:
         """What is open of the node, as a region of its own."""
-        return part_of(self.region, self.box(), self.open_cases())
+        return part_of(self.region, *self.box(), self.open_cases())
 
     def leave_afresh(self, position: int) -> None:
         """The node is closed, and its steps go on at a place in the payload."""
@@ -278,10 +272,11 @@ class FastWalk:
         best = (max((least[r] for r in self.cases[c] if valid[r]), default=0) for c in self.open_cases())
         return max(0, -min(best, default=0))
 
-    def box(self) -> Box:
+    def box(self) -> tuple[list[int], list[int]]:
+        """The node's box over s, in units of 2^-P."""
         d = int(self.numbers[at.INPUTS])
         both = self._array(at.BOX, 2 * d)
-        return Box(both[:d], both[d:])
+        return both[:d], both[d:]
 
     def bounds(self) -> tuple[list[int], list[int]]:
         """Of ζ, by variable of the node's system."""

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from verify.core.network import Block, Matrix, Network
 from verify.core.normal_form import Region
-from verify.kernel.build import Entry, Frame, Plain, find_twins, plain_row, query_row
+from verify.kernel.build import Entry, Frame, Plain, plain_row, query_row
 from verify.kernel.system import ONE, P
-from verify.kernel.walk import numbered
 from verify.kernel_fast import layout as at
 
 Ints = NDArray[np.int64]
@@ -102,7 +101,7 @@ class Rows:
         order = np.argsort(rows, kind="stable")
         self.values.add(np.bincount(rows, minlength=block.size), columns[order], units[order])
         matrix = inputs[0].matrix if inputs else None
-        offset = frame.offsets[inputs[0].source] if inputs else 0
+        offset = frame.network.input_offsets[inputs[0].source] if inputs else 0
         self._add_inputs(block, matrix, offset, P - frame.scales[number], errors.tolist())
 
     def _add_inputs(self, block: Block, matrix: Matrix | None, offset: int, power: int, errors: list[int]) -> None:
@@ -171,7 +170,7 @@ def _ints(values: Iterable[int]) -> Ints:
 @lru_cache(maxsize=2)  # the makers of a certificate and its checker come one after the other
 def tables(network: Network, region: Region, scales: tuple[int, ...]) -> Ints:
     """Header and tables, not to be written to; free places must follow."""
-    rows, cases = numbered(region)
+    rows, cases = region.numbered()
     used = network.blocks if any(row.outputs for row in rows) else ()
     made = Rows(Frame(network, region, scales))
     for number, block in enumerate(used):
@@ -233,9 +232,9 @@ class Table:
 
 
 def _twins(block: Block) -> dict[int, int]:
-    """`find_twins`, by the bytes of floats where all numbers are floats."""
+    """`Block.twins`, by the bytes of floats where all numbers are floats."""
     if block.bias.floats is None or any(term.matrix.values.floats is None for term in block.terms):
-        return find_twins(block)
+        return block.twins()
     found, seen = dict[int, int](), dict[bytes, int]()
     bias = np.frombuffer(block.bias.floats, np.float64)
     parts = [_row_slices(term.matrix) for term in block.terms]

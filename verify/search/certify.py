@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Region
+from verify.core.payload import RejectedError, signed, varint
 from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions
-from verify.kernel.stream import RejectedError
 from verify.kernel.system import ONE, Node
-from verify.kernel.walk import AFRESH, EXACT, LOW, MOST_NESTED, NodeBox, Walk, exact_box, numbered
+from verify.kernel.walk import AFRESH, EXACT, LOW, MOST_NESTED, Walk, exact_box
 from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
 from verify.kernel_fast.layout import AFRESH_STEP, OPEN_LEAF, SYSTEM
 from verify.kernel_fast.tables import RefusedError, WrongStepError
 from verify.search.cutting import cut
-from verify.search.exact_leaf import Solution, prove_exactly, signed, varint
+from verify.search.exact_leaf import Solution, prove_exactly
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, root_scales
 from verify.search.script import Script
@@ -30,6 +30,7 @@ from verify.search.sketch import AGAIN, DIRECT, OPEN, RegionSketch, Steps
 from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 
 Again = Callable[[Region], Steps] | None
+IntegerBox = tuple[list[int], list[int]]  # over s, in units of 2^-P
 
 MOST_MENDED = 20_000  # leaves split again before the certificate is given up
 FEW_MENDED = 64  # in a part: beyond, its box is another than the search had, and searched itself
@@ -165,14 +166,14 @@ class Mender:
 
     @classmethod
     def of(cls, network: Network, region: Region, stop: Callable[..., bool]) -> Mender:
-        return cls(network, region, *numbered(region), stop)
+        return cls(network, region, *region.numbered(), stop)
 
     def inside(self, part: Region, most: int) -> Mender:
         """For a region afresh.  Its stop is told no share: the pace is that of the whole."""
-        rows, cases = numbered(part)
+        rows, cases = part.numbered()
         return Mender(self.network, part, rows, cases, lambda _share=0.0: self.stop(), most, self.nested + 1)
 
-    def steps(self, node: NodeBox, open_cases: Sequence[int], unstable: int, slack: int = 0) -> bytes:
+    def steps(self, box: IntegerBox, open_cases: Sequence[int], unstable: int, slack: int = 0) -> bytes:
         """Prove a leaf exactly where few phases are open, else split it once more; this stands for the LEAF.
 
         `slack`: how far the rows' bounds stay below zero, in units of 2^-P.
@@ -186,22 +187,22 @@ class Mender:
         small = sum(len(t.matrix.values) for b in self.network.blocks for t in b.terms) <= SMALL_WEIGHTS
         few = unstable <= (EXACT_UNSTABLE_SMALL if small else EXACT_UNSTABLE)
         few = few and (slack < TIE or self.mended > SPLIT_FIRST)
-        exact = self._exact_steps(node, open_cases) if few else None
+        exact = self._exact_steps(box, open_cases) if few else None
         if exact is not None:
             return bytes([EXACT]) + exact + OPEN
-        axis = max(range(len(node.box_low)), key=lambda k: self._width(node, k))
-        if self._width(node, axis) < 2:
+        axis = max(range(len(box[0])), key=lambda k: self._width(box, k))
+        if self._width(box, axis) < 2:
             raise RejectedError("a leaf cannot be split further")
         return bytes([LOW]) + varint(axis) + AGAIN + AGAIN
 
-    def _width(self, node: NodeBox, k: int) -> int:
+    def _width(self, box: IntegerBox, k: int) -> int:
         """Of a side, in the region's own measure; 0 for an input that does not vary."""
         sides = self.region.box
-        return node.box_high[k] - node.box_low[k] if sides.lower[k] < sides.upper[k] else 0
+        return box[1][k] - box[0][k] if sides.lower[k] < sides.upper[k] else 0
 
-    def _exact_steps(self, node: NodeBox, open_cases: Sequence[int]) -> bytes | None:
+    def _exact_steps(self, box: IntegerBox, open_cases: Sequence[int]) -> bytes | None:
         cases = [[self.rows[r] for r in self.cases[c]] for c in open_cases]
-        outcome = prove_exactly(self.network, cases, exact_box(self.region, node), leaves=EXACT_LEAVES)
+        outcome = prove_exactly(self.network, cases, exact_box(self.region, *box), leaves=EXACT_LEAVES)
         if isinstance(outcome, Solution):
             raise MissedError(f"the search missed a solution: {', '.join(map(str, outcome.x))}")
         return outcome.steps if outcome is not None else None
@@ -217,7 +218,7 @@ class Mending(Walk):
         script = self.stream
         assert isinstance(script, Script) and self.mender is not None
         unstable = sum(node.low[j] < 0 < node.high[j] for j in node.variables)
-        script.replace_last(self.mender.steps(node, node.cases, unstable))
+        script.replace_last(self.mender.steps((node.box_low, node.box_high), node.cases, unstable))
         return self.visit(node)
 
 

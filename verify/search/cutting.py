@@ -9,9 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from verify.kernel.stream import Stream
+from verify.core.payload import Stream, varint
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, REDUCE, TIGHTEN
-from verify.search.exact_leaf import varint
 
 LEAVES = 256  # of a part, about: what it costs to begin one is little beside walking it
 SHARE = 16  # parts are so many times smaller than the whole, and are cut again: bounds on the way down count, too

@@ -23,11 +23,11 @@ from verify.bounds.rounding import float_above, float_below
 from verify.bounds.slopes import product_bound, slope_bounds, slopes_at
 from verify.core.floats import FloatPlan, Floats
 from verify.core.normal_form import Region
+from verify.core.payload import varint
 from verify.core.query import Row
-from verify.kernel.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
 from verify.kernel.walk import LEAF, LOW
+from verify.kernel_slopes.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
 from verify.search.attack import Point, is_solution
-from verify.search.exact_leaf import varint
 from verify.search.run import Run
 from verify.search.sketch import Pattern
 

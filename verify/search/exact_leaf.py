@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from verify.core.corners import Affine, Phases, affine_forms
 from verify.core.network import Network
+from verify.core.normal_form import Box
+from verify.core.payload import varint
 from verify.core.query import Row
-from verify.kernel.exact import CLOSED, SPLIT, Affine, Phases, affine_forms, constraints
+from verify.kernel.exact import CLOSED, SPLIT, constraints
 from verify.search.exact_lp import Infeasible, solve
 
 MAX_LEAVES = 4096
@@ -34,7 +37,7 @@ class Proof:
 def prove_exactly(
     network: Network,
     cases: Sequence[Sequence[Row]],
-    box: tuple[Sequence[Fraction], Sequence[Fraction]],
+    box: Box,
     *,
     leaves: int = MAX_LEAVES,
 ) -> Proof | Solution | None:
@@ -49,7 +52,7 @@ def prove_exactly(
         if leaves < 0:
             return None
         phases = pending.pop()
-        forms = affine_forms(network, *box, phases)
+        forms = affine_forms(network, box, phases)
         outcomes = [_outcome(constraints(forms, phases, case)) for case in cases]
         if all(isinstance(o, Infeasible) for o in outcomes):
             steps.append(CLOSED)
@@ -74,24 +77,8 @@ def _outcome(rows: Sequence[tuple[Affine, bool]]) -> Infeasible | tuple[Fraction
     return solve(rows)
 
 
-def _at(box: tuple[Sequence[Fraction], Sequence[Fraction]], tau: Sequence[Fraction]) -> tuple[Fraction, ...]:
+def _at(box: Box, tau: Sequence[Fraction]) -> tuple[Fraction, ...]:
     """The point with the given shares of the sides that have a length."""
     shares = iter(tau)
-    sides = zip(*box, strict=True)
+    sides = zip(box.lower, box.upper, strict=True)
     return tuple(low if low == high else low + (high - low) * next(shares, Fraction(0)) for low, high in sides)
-
-
-def varint(number: int) -> bytes:
-    """As verify.kernel.stream reads it."""
-    if number < 128:  # nearly all are
-        return bytes((number,))
-    out = bytearray()
-    while number >= 128:
-        out.append(128 | number & 127)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def signed(number: int) -> bytes:
-    return varint(2 * number if number >= 0 else -2 * number - 1)

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from verify.core.budget import Budget
 from verify.core.evaluate import evaluate
+from verify.core.payload import Stream
 from verify.core.program import Program
 from verify.core.query import Query, holds, mentions_outputs
 from verify.core.verdict import Decision
 from verify.kernel import RejectedError
-from verify.kernel.float32 import Rounded, relax
-from verify.kernel.stream import Stream
+from verify.kernel_float32.relax import Rounded, relax
 from verify.search.attack import Point
 from verify.search.decide import decide
 from verify.search.rounding import choose_parts

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verify.core.floats import Floats
+from verify.core.payload import varint
 from verify.core.query import Row
 from verify.kernel.build import Entry
 from verify.kernel.system import ONE
 from verify.kernel.walk import CASES, LEAF, PHASES, WEIGHTED
 from verify.kernel_fast.check import StoppedError, never
-from verify.search.exact_leaf import varint
 from verify.search.scales import UncertifiedError
 
 MOST_LEAVES = 400_000

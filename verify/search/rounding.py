@@ -16,7 +16,7 @@ import numpy as np
 from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.normal_form import MAX_CASES, Box, Region, normal_form
 from verify.core.query import Row
-from verify.kernel.float32 import Part, Rounded, halves
+from verify.kernel_float32.relax import Part, Rounded, halves
 
 MOST_PARTS = 4000
 MOST_EXCESS = 1e3  # near a counterexample no part is small enough: it must not get all the work

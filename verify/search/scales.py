@@ -74,7 +74,7 @@ def _row_exponent(network: Network, region: Region, row: Row, reach: Sequence[Fl
     size = abs(float(row.bound))
     for index, weight in row.inputs:
         size += abs(float(weight)) * max(abs(float(region.box.lower[index])), abs(float(region.box.upper[index])))
-    places = [(port.value, element) for port in network.outputs for element in range(port.size)]
+    places = network.output_places
     first, offsets = len(network.inputs), np.cumsum([0, *(p.size for p in network.inputs)]).tolist()
     for index, weight in row.outputs:
         value, element = places[index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verify.kernel.stream import Stream
+from verify.core.payload import Stream
 
 
 class Script(Stream):

@@ -13,13 +13,12 @@ from verify.bounds.slopes import slope_bounds
 from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
 from verify.core.normal_form import Box, Region
-from verify.kernel.comparison import Comparison, Contradiction, Pairings, Place, compare
-from verify.kernel.slopes import Differences, Part, SlopeTree, hull_region
-from verify.kernel.stream import RejectedError
+from verify.core.payload import RejectedError, signed, varint
 from verify.kernel.system import ONE
 from verify.kernel.walk import LEAF, LOW
+from verify.kernel_slopes.comparison import Comparison, Contradiction, Pairings, Place, compare
+from verify.kernel_slopes.slopes import Differences, Part, SlopeTree, hull_region
 from verify.search.difference import split_axes
-from verify.search.exact_leaf import signed, varint
 from verify.search.scales import UncertifiedError, root_scales
 from verify.search.script import Script
 from verify.search.sketch import Pattern

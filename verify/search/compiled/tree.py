@@ -228,7 +228,7 @@ def reduce(F, P, system, d, unstable, top, fixed, relaxations, mapping, buffer, 
 
 @compiled
 def log_split(P, axis, upper_first):
-    """A split of an input, its number as verify.kernel.stream reads it."""
+    """A split of an input, its number as verify.core.payload reads it."""
     log(P, STEP_HIGH if upper_first else STEP_LOW)
     rest = axis
     while rest >= 128:

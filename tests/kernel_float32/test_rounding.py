@@ -20,7 +20,7 @@ from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.program import Program
 from verify.core.query import Affine
 from verify.kernel import RejectedError
-from verify.kernel.rounding import (
+from verify.kernel_float32.rounding import (
     ACTIVE,
     INACTIVE,
     MAX_SYMBOLS,

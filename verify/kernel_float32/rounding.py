@@ -17,9 +17,9 @@ from itertools import compress
 from operator import mul
 
 from verify.core.network import Block, Matrix
+from verify.core.payload import RejectedError
 from verify.core.program import Program
 from verify.core.query import Affine
-from verify.kernel.stream import RejectedError
 
 P = 64
 ONE = 1 << P

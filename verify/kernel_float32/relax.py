@@ -17,11 +17,11 @@ from fractions import Fraction
 from functools import cached_property
 
 from verify.core.normal_form import Box, Region, normal_form
+from verify.core.payload import RejectedError, Stream
 from verify.core.program import Program
 from verify.core.query import Affine, And, Coefficients, Copy, Formula, Or, Query, Row, conjunction, disjunction
 from verify.kernel.check import Checked, Claim
-from verify.kernel.rounding import ONE, Rounding, Spread
-from verify.kernel.stream import RejectedError, Stream
+from verify.kernel_float32.rounding import ONE, Rounding, Spread
 
 MAX_PARTS = 1 << 14
 DIGITS = 16  # binary, of E: it is rounded up to so many

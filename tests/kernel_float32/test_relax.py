@@ -10,16 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from tests.kernel.test_rounding import Evaluation, program_of
+from tests.kernel_float32.test_rounding import Evaluation, program_of
 from tests.search.networks import network, over_box
 from tests.strategies import networks
 from verify.core.evaluate import evaluate
 from verify.core.network import Network
 from verify.core.normal_form import Box, normal_form
+from verify.core.payload import Stream
 from verify.core.query import Affine, And, Copy, Or, Query, Row
-from verify.kernel import RejectedError, float32
-from verify.kernel.float32 import MAX_PARTS, Rounded, _over_symbols, _parts, halves, inputs_only, relax
-from verify.kernel.stream import Stream
+from verify.kernel import RejectedError
+from verify.kernel_float32 import relax as float32
+from verify.kernel_float32.relax import MAX_PARTS, Rounded, _over_symbols, _parts, halves, inputs_only, relax
 
 SUM = network(2, ([(0, [[1, 3]])], [0], False))
 SQUARE = Box((Fraction(1), Fraction(-5)), (Fraction(3), Fraction(7)))

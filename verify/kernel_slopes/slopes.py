@@ -18,15 +18,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from verify import kernel
 from verify.core.network import Network, Term
 from verify.core.normal_form import Box, Region
 from verify.core.pairing import Difference
-from verify.core.query import Row
+from verify.core.payload import RejectedError, Stream
+from verify.core.query import Query, Row
 from verify.kernel.build import Root, read_scales
-from verify.kernel.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
-from verify.kernel.stream import RejectedError, Stream
+from verify.kernel.check import Checked, Claim, Path, Remaining
 from verify.kernel.system import Node, P, lower, substitute
 from verify.kernel.walk import HIGH, LEAF, LOW, split_input
+from verify.kernel_slopes.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
 
 INACTIVE, ACTIVE, UNSTABLE = range(3)
 NEAR = 1 << 16  # more than rounding can move a value, in units of 2^-P: so near zero either side may decide
@@ -230,7 +232,6 @@ class SlopeTree:
     def halves(self, part: Part, k: int) -> tuple[Part, Part]:
         """Both halves along input k, with bounds and phases of their own."""
         low, high = split_input(part.node, k)
-        assert low is not None and high is not None  # halves of a node are nodes
         return self._narrowed(low, part), self._narrowed(high, part)
 
     def _narrowed(self, node: Node, parent: Part) -> Part:
@@ -252,6 +253,19 @@ class SlopeTree:
             if phases[block][i] == UNSTABLE != phases[block][partner]:
                 phases[block][i] = ACTIVE if phases[block][partner] == INACTIVE else INACTIVE
         return phases
+
+
+def read_slopes(network: Network, stream: Stream, counts: dict[str, int]) -> Remaining:
+    """What reads the cases that slopes close, for a `Path`."""
+    return Differences(network, stream, counts).remaining
+
+
+REFERENCE = Path("reference", read_slopes)
+
+
+def check(query: Query, payload: bytes, claim: Claim) -> Checked:
+    """`verify.kernel.check` with the rule of slopes added.  Guarantee and errors: its own."""
+    return kernel.check(query, payload, claim, REFERENCE)
 
 
 def bound_phases(node: Node) -> None:

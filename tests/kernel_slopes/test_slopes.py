@@ -17,15 +17,16 @@ from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import Box, Region, normal_form
 from verify.core.pairing import Difference
+from verify.core.payload import signed, varint
 from verify.core.query import Affine, And, Query, Row
-from verify.kernel import RejectedError, check
+from verify.kernel import RejectedError
 from verify.kernel.build import Root
-from verify.kernel.comparison import Comparison, _step, compare
-from verify.kernel.slopes import ACTIVE, INACTIVE, UNSTABLE, Model, Part, SlopeTree, hull_region, root_phases
 from verify.kernel.system import ONE
 from verify.kernel.walk import HIGH, LEAF, LOW
+from verify.kernel_slopes import check
+from verify.kernel_slopes.comparison import Comparison, _step, compare
+from verify.kernel_slopes.slopes import ACTIVE, INACTIVE, UNSTABLE, Model, Part, SlopeTree, hull_region, root_phases
 from verify.search.decide import decide
-from verify.search.exact_leaf import signed, varint
 
 HINTS = b"".join(map(signed, (5, 5, 5)))  # scales of the two blocks and of the one output
 

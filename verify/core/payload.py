@@ -1,4 +1,4 @@
-"""Reading a payload: bytes, varints, opcodes.  Everything read is a hint; a malformed stream is rejected."""
+"""A proof's payload: bytes, varints, opcodes.  Everything read is a hint; a malformed stream is rejected."""
 
 from __future__ import annotations
 
@@ -41,3 +41,20 @@ class Stream:
     def finish(self) -> None:
         if self.at != len(self.data):
             raise RejectedError(f"{len(self.data) - self.at} bytes are left after the proof")
+
+
+def varint(number: int) -> bytes:
+    """What `Stream.varint` reads."""
+    if number < 128:  # nearly all are
+        return bytes((number,))
+    out = bytearray()
+    while number >= 128:
+        out.append(128 | number & 127)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def signed(number: int) -> bytes:
+    """What `Stream.signed` reads."""
+    return varint(2 * number if number >= 0 else -2 * number - 1)
