@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from verify import kernel
 from verify.core.network import Network, Term
 from verify.core.normal_form import Box, Region
 from verify.core.pairing import Difference
@@ -26,6 +25,7 @@ from verify.core.payload import RejectedError, Stream
 from verify.core.query import Query, Row
 from verify.kernel.build import Root, read_scales
 from verify.kernel.check import Checked, Claim, Path, Remaining
+from verify.kernel.check import check as check_along
 from verify.kernel.system import Node, P, lower, substitute
 from verify.kernel.walk import HIGH, LEAF, LOW, split_input
 from verify.kernel_slopes.comparison import Comparison, Contradiction, Interval, Pairings, Place, compare
@@ -265,7 +265,7 @@ REFERENCE = Path("reference", read_slopes)
 
 def check(query: Query, payload: bytes, claim: Claim) -> Checked:
     """`verify.kernel.check` with the rule of slopes added.  Guarantee and errors: its own."""
-    return kernel.check(query, payload, claim, REFERENCE)
+    return check_along(query, payload, claim, REFERENCE)
 
 
 def bound_phases(node: Node) -> None:
