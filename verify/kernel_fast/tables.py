@@ -17,6 +17,8 @@ from verify.kernel_fast import layout as at
 
 Ints = NDArray[np.int64]
 LIMIT = 1 << at.SUM_BITS
+KEPT = 64  # blocks whose tables are remembered: regions afresh differ in box and scales, by little …
+KEPT_WEIGHTS = 1 << 16  # … and matrices with at most so many
 
 
 class RefusedError(Exception):
@@ -92,28 +94,33 @@ class Rows:
         parts = []
         for term in hidden:
             source = term.source - frame.first
-            row, column, units, off = scaled(term.matrix, frame.scales[source] - frame.scales[number] + P)
-            errors += np.bincount(row[off], minlength=block.size)
-            kept = units != 0
-            parts.append((row[kept], column[kept] + self.block_starts[source], units[kept]))
+            found, off = scaled(term.matrix, frame.scales[source] - frame.scales[number] + P)
+            errors += off
+            parts.append((found[0], found[1] + self.block_starts[source], found[2]))
         none = np.zeros(0, np.int64)
         rows, columns, units = (np.concatenate(part) for part in zip((none, none, none), *parts, strict=True))
         order = np.argsort(rows, kind="stable")
         self.values.add(np.bincount(rows, minlength=block.size), columns[order], units[order])
-        matrix = inputs[0].matrix if inputs else None
-        offset = frame.network.input_offsets[inputs[0].source] if inputs else 0
-        self._add_inputs(block, matrix, offset, P - frame.scales[number], errors.tolist())
+        power = P - frame.scales[number]
+        if inputs:
+            offset = frame.network.input_offsets[inputs[0].source]
+            self._add_inputs(block, inputs[0].matrix, offset, power, errors.tolist())
+        else:
+            constants, off = biases(block, power)
+            self.constants += constants
+            self.errors += (errors + off).tolist()
+            self.inputs.add(np.zeros(block.size, np.int64), none, none)
 
-    def _add_inputs(self, block: Block, matrix: Matrix | None, offset: int, power: int, errors: list[int]) -> None:
+    def _add_inputs(self, block: Block, matrix: Matrix, offset: int, power: int, errors: list[int]) -> None:
         """A block's entries over s, its constants and errors, in integers all the way."""
-        denominator = self.denominator * (matrix.values.integers()[1] if matrix is not None else 1)
+        denominator = self.denominator * matrix.values.integers()[1]
         bias, bias_denominator = block.bias.integers()
         counts: list[int] = []
         columns: list[int] = []
         values: list[int] = []
         for row in range(block.size):
             constant, before = 0, len(columns)
-            for column, w in matrix.numerators(row) if matrix is not None else ():
+            for column, w in matrix.numerators(row):
                 constant += w * self.lower[offset + column]
                 width = self.widths[offset + column]
                 if not width:
@@ -132,8 +139,20 @@ class Rows:
         self.inputs.add(_ints(counts), _ints(columns), _ints(values))
 
 
-def scaled(matrix: Matrix, power: int) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
-    """(row, column, ⌊w · 2^power⌋, whether that is not exact) of the weights that are not zero."""
+@lru_cache(maxsize=KEPT)
+def biases(block: Block, power: int) -> tuple[list[int], Ints]:
+    """⌊bias · 2^power⌋, and the errors of that."""
+    numerators, denominator = block.bias.integers()
+    found = [_units(n, denominator, power) for n in numerators]
+    return [units for units, _ in found], _ints(off for _, off in found)
+
+
+def scaled(matrix: Matrix, power: int) -> tuple[tuple[Ints, Ints, Ints], Ints]:
+    """(row, column, ⌊w · 2^power⌋) of the weights for which that is not zero, and the errors of that by row."""
+    return (_remembered if len(matrix.values) <= KEPT_WEIGHTS else _scaled)(matrix, power)
+
+
+def _scaled(matrix: Matrix, power: int) -> tuple[tuple[Ints, Ints, Ints], Ints]:
     floats = np.frombuffer(matrix.values.floats or b"", np.float64)
     if matrix.starts is None or matrix.indices is None:
         place = np.flatnonzero(floats)
@@ -146,7 +165,12 @@ def scaled(matrix: Matrix, power: int) -> tuple[Ints, Ints, Ints, NDArray[np.boo
         units = np.floor(product)
         if not (np.ldexp(product, -power) == weights).all() or not (np.abs(units) < LIMIT).all():
             raise RefusedError("numbers are too large for 64 bits")
-    return row, column, units.astype(np.int64), units != product
+    kept = units != 0
+    errors = np.bincount(row[units != product], minlength=matrix.rows)
+    return (row[kept], column[kept], units[kept].astype(np.int64)), errors
+
+
+_remembered = lru_cache(maxsize=KEPT)(_scaled)
 
 
 def _units(numerator: int, denominator: int, power: int) -> tuple[int, int]:
@@ -231,6 +255,7 @@ class Table:
         return np.concatenate(self.parts)
 
 
+@lru_cache(maxsize=KEPT)
 def _twins(block: Block) -> dict[int, int]:
     """`Block.twins`, by the bytes of floats where all numbers are floats."""
     if block.bias.floats is None or any(term.matrix.values.floats is None for term in block.terms):

@@ -24,7 +24,7 @@ from verify.kernel_fast.tables import RefusedError, WrongStepError
 from verify.search.cutting import cut
 from verify.search.exact_leaf import Solution, prove_exactly
 from verify.search.phase_proof import RootView
-from verify.search.scales import UncertifiedError, root_scales
+from verify.search.scales import UncertifiedError, fast_root, root_scales
 from verify.search.script import Script
 from verify.search.sketch import AGAIN, DIRECT, OPEN, RegionSketch, Steps
 from verify.search.slope_proof import Drafts, MendingDifferences, remaining
@@ -37,7 +37,7 @@ FEW_MENDED = 64  # in a part: beyond, its box is another than the search had, an
 EXACT_UNSTABLE = 3  # open leaves with so few unstable ReLUs get an exact proof, …
 EXACT_UNSTABLE_SMALL, SMALL_WEIGHTS = 8, 2000  # … with so few if the network is small: exact programs are slow
 EXACT_LEAVES = 256
-TIE = ONE >> 12  # rows nearer to zero than this may be ties, which no split resolves …
+TIE = ONE >> 26  # rows nearer to zero than this may be ties, which no split resolves …
 SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
@@ -132,8 +132,7 @@ def _by_fast_path(
     mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, again: Again, *, mend: bool = True
 ) -> bytes:
     network, region = mender.network, mender.region
-    scales = root_scales(network, region, mender.rows, plan, fast)
-    walk = FastWalk(fast, network, region, scales)
+    scales, walk = fast_root(network, region, mender.rows, plan, fast)
 
     def view() -> RootView:
         walk.build()

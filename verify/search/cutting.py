@@ -9,10 +9,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from verify.core.payload import Stream, varint
+from verify.core.payload import varint
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, REDUCE, TIGHTEN
 
-LEAVES = 256  # of a part, about: what it costs to begin one is little beside walking it
+LEAVES = 600  # of a part, about: what it costs to begin one is little beside walking it
 SHARE = 16  # parts are so many times smaller than the whole, and are cut again: bounds on the way down count, too
 
 
@@ -21,7 +21,7 @@ def cut(steps: bytes) -> tuple[bytes, list[bytes]]:
 
     The whole is not taken out, and steps that are no tree of input splits stay as they are.
     """
-    nodes = _nodes(steps)
+    nodes = _nodes(steps) if steps.count(LEAF) > LEAVES else None
     if nodes is None:
         return steps, []
     starts, sizes = nodes
@@ -43,13 +43,15 @@ def cut(steps: bytes) -> tuple[bytes, list[bytes]]:
 
 def _nodes(steps: bytes) -> tuple[Sequence[int], Sequence[int]] | None:
     """Where each node's steps begin (and the end), and how many leaves it has; None for other steps."""
-    stream, starts, ends = Stream(steps), array("q", [0]), bytearray()
-    while stream.at < len(steps):
-        opcode = stream.byte()
+    starts, ends, at = array("q", [0]), bytearray(), 0
+    while at < len(steps):
+        opcode, at = steps[at], at + 1
         if opcode in (LOW, HIGH):
-            stream.varint()
+            while steps[at] >= 128:  # all but the last byte of a varint
+                at += 1
+            at += 1
         if opcode in (LOW, HIGH, LEAF):
-            starts.append(stream.at)
+            starts.append(at)
             ends.append(opcode == LEAF)
         elif opcode not in (TIGHTEN, REDUCE, BOUND, CLIP):
             return None

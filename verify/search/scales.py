@@ -25,12 +25,30 @@ class UncertifiedError(Exception):
     """No certificate could be made; the message says why."""
 
 
+def fast_root(
+    network: Network, region: Region, rows: Sequence[Row], plan: FloatPlan, fast: Fast
+) -> tuple[list[int], FastWalk]:
+    """Scales by intervals, or far better ones by the bounds that the kernel finds in those; a walk in them.
+
+    Raises UncertifiedError, RefusedError, StoppedError.
+    """
+    scales = root_scales(network, region, rows, plan, intervals=True)
+    walk = FastWalk(fast, network, region, scales)
+    if any(row.outputs for row in rows):
+        with np.errstate(all="ignore"):
+            reach = [bound * 2.0 ** (k - P) for bound, k in zip(walk.root_bounds(), scales, strict=False)]
+            better = _scales(network, region, rows, plan, reach)
+        if any(b < a - SPARE_BITS for a, b in zip(scales, better, strict=True)):
+            return better, FastWalk(fast, network, region, better)
+    return scales, walk
+
+
 def root_scales(
-    network: Network, region: Region, rows: Sequence[Row], plan: FloatPlan, fast: Fast | None = None
+    network: Network, region: Region, rows: Sequence[Row], plan: FloatPlan, *, intervals: bool = False
 ) -> list[int]:
     """Exponents of every block and row, with one bit to spare.  Raises UncertifiedError.
 
-    By the bounds of `verify.bounds`; with `fast` by intervals first, then by the bounds that the kernel finds in them.
+    By the bounds of `verify.bounds`, or by its intervals alone.
     """
     if not any(row.outputs for row in rows):
         reach = [np.zeros(b.size) for b in network.blocks]
@@ -40,17 +58,9 @@ def root_scales(
             box = tuple(np.array([[float(v) for v in side]]) for side in (region.box.lower, region.box.upper))
         except OverflowError as problem:
             raise UncertifiedError(OutOfRangeError().message) from problem
-        enclosure = propagate(plan, (box[0], box[1]), len(network.blocks) - 1, stop=lambda: fast is not None)
+        enclosure = propagate(plan, (box[0], box[1]), len(network.blocks) - 1, stop=lambda: intervals)
         sides = zip(enclosure.lower, enclosure.upper, strict=True)
-        scales = _scales(network, region, rows, plan, [np.maximum(-low[0], high[0]) for low, high in sides])
-        if fast is None:
-            return scales
-        found = FastWalk(fast, network, region, scales).root_bounds()
-        better = _scales(
-            network, region, rows, plan, [reach * 2.0 ** (k - P) for reach, k in zip(found, scales, strict=False)]
-        )
-        far = any(b < a - SPARE_BITS for a, b in zip(scales, better, strict=True))
-        return better if far else scales
+        return _scales(network, region, rows, plan, [np.maximum(-low[0], high[0]) for low, high in sides])
 
 
 def _scales(
