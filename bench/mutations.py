@@ -5,7 +5,8 @@
 For each of N instances whose answer is sat (spread over the families) the unsafe set is moved away until the search
 proves it unreachable; that proof, an honest tree of the same shape, is then changed M times and held against the claim
 as it was.  Changes: none at all, subtrees cut short, halves left out, splits of other sides, rules swapped, scales
-moved, multipliers changed, bytes lost.  The claim is false, so any acceptance is a false proof: exit code 1.
+moved, multipliers changed, bytes lost, regions begun afresh.  The claim is false, so any acceptance is a false proof:
+exit code 1.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from verify.core.budget import Budget
 from verify.core.query import Formula, Query, Row
 from verify.errors import VerifyError
 from verify.kernel import RejectedError
-from verify.kernel.walk import BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
+from verify.kernel.walk import AFRESH, BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
 from verify.kernel_fast import RefusedError, StoppedError, check_fast
 from verify.kernel_slopes import check
 from verify.native import machine
 from verify.run.reading import Request, read
 from verify.search.decide import decide
 
-STEPS = (LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES)
+STEPS = (LEAF, TIGHTEN, REDUCE, BOUND, CLIP, WEIGHTED, EXACT, LOW, HIGH, PHASES, CASES, AFRESH)
 MOST_WEIGHTS = 300_000  # larger networks would spend the time on building their roots
 DOUBLINGS = 24
 
@@ -66,7 +67,7 @@ def mutate(payload: bytes, rng: random.Random) -> bytes:
     data = bytearray(payload)
     for _ in range(rng.randint(0, 4)):
         at = rng.randrange(len(data))
-        kind = rng.randrange(8)
+        kind = rng.randrange(9)
         if kind == 0:  # a subtree becomes a leaf
             data[at : at + rng.randint(1, 40)] = bytes([LEAF])
         elif kind == 1:  # a part is left out
@@ -82,6 +83,10 @@ def mutate(payload: bytes, rng: random.Random) -> bytes:
             data += bytes([LEAF]) * rng.randint(0, 3)
         elif kind == 6:  # split the other half first
             data[at] = {LOW: HIGH, HIGH: LOW}.get(data[at], data[at])
+        elif (
+            kind == 7
+        ):  # a region afresh, with the scales of the whole: they follow the numbers of regions and of slopes
+            data[at:at] = bytes([AFRESH]) + data[2 : 2 + rng.randint(2, 16)]
         else:
             data[at] = rng.randrange(256)
         if not data:

@@ -12,6 +12,7 @@ import pytest
 from tests.search.networks import budget
 from tests.search.two_copies import CLOSE, LIPSCHITZ, MONOTONE, STEEP, deep_network, query_of
 from tests.spec.models import random_network, two_port_network
+from verify import kernel
 from verify.core.evaluate import evaluate
 from verify.core.exact import Numbers
 from verify.core.network import Block, Matrix, Network, Port, Term
@@ -62,6 +63,11 @@ def pattern(*steps: int, row: int = 0) -> bytes:
 def test_one_box_proves_a_rising_network() -> None:
     checked = check(query_of(MONOTONE, RISING), closing(pattern(LEAF)), "unsat")
     assert (checked.claim, checked.leaves, checked.mode) == ("unsat", {"slopes": 1}, "reference")
+
+
+def test_the_kernel_alone_knows_no_slopes() -> None:
+    with pytest.raises(RejectedError, match="slopes"):
+        kernel.check(query_of(MONOTONE, RISING), closing(pattern(LEAF)), "unsat")
 
 
 REJECTED: dict[str, tuple[Query, bytes, str]] = {
