@@ -134,7 +134,7 @@ def test_a_lost_proof_is_a_regression(write: Write, workers: Callable[..., None]
     assert lost.exit_code == 1 and "UNKNOWN" in words(lost) and "it was PROVED" in words(lost)
     assert len(files(tmp_path)) == 1  # the old proof stays: the next search may use it
     file.write_text(file.read_text().replace("\nproperty", "\n@expect(unknown)\nproperty"))
-    (expected,) = run(file, timeout=1.0)
+    (expected,) = run(file, timeout=3.0)
     assert expected.exit_code == 0
 
 
