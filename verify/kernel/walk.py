@@ -72,7 +72,7 @@ class Walk:
                 node, rule = None, "weighted"
             elif opcode in (EXACT, AFRESH):  # with a proof of its own, that a closed node cannot have
                 if node is None:
-                    raise RejectedError(f"step {opcode} where nothing is open, at byte {self.stream.at}")
+                    raise RejectedError(f"{'exact leaf' if opcode == EXACT else 'region afresh'} where nothing is open")
                 rule = self.exact(node) if opcode == EXACT else self.afresh(node)
                 node = None
             else:
