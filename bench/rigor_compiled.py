@@ -19,7 +19,7 @@ from verify.core.evaluate import Scaled
 from verify.core.exact import integers_of_floats
 from verify.core.network import Network
 from verify.native.machine import Explore
-from verify.search.compiled import cases, layout, system, tree
+from verify.search.compiled import cases, dual, layout, system, tilt, tree
 from verify.search.compiled.session import BoxSession, PhaseSession, flatten, usable
 from verify.search.problem import Problem
 
@@ -191,6 +191,20 @@ class Descent:
         self.buffer = self.sensitivities + count * widest
         self.mapping = self.buffer + widest + d
         self.at = (self.form, self.relaxations, box, self.note)
+        zeros = self.mapping + 2 * widest
+        self.weight, self.alphas, self.spare = zeros + widest, zeros + widest + 1, zeros + 3 * widest + 1
+        coefficients = self.alphas + widest
+        self.tilt_at = (
+            self.form,
+            self.relaxations,
+            box,
+            self.weight,
+            self.alphas,
+            zeros,
+            zeros,
+            coefficients,
+            self.tiny,
+        )
         self.place, self.top = int(P[layout.ARENA]), int(P[int(P[layout.INT_FRAMES]) + 2])
         self.unstable, unstable = len(names), len(names)
         F[box : box + 2 * d] = F[: 2 * d]
@@ -214,6 +228,7 @@ class Descent:
             return False
         self.check_bounds(samples)
         self.check_lines(samples)
+        self.check_tilted(samples)
         if not self.clip(samples) or not self.substitute():
             return False
         self.halve()
@@ -247,6 +262,23 @@ class Descent:
                         line = sum((Fraction(a) * v for a, v in zip(slope, sample.x, strict=True)), Fraction(constant))
                         good = good and line <= value
                     self.trial.check("compiled", good)
+
+    def check_tilted(self, samples: Sequence[Sample]) -> None:
+        """Bounds of the query's rows with slopes that were improved, and with any."""
+        F, P, widest = self.F, self.P, int(self.P[layout.WIDEST])
+        numbers = (self.place, self.d, self.unstable)
+        self.trial.check("tilted", F[self.weight] == 1.0 and not F[self.weight - widest : self.weight].any())
+        for m in range(int(P[layout.CASES]) * int(P[layout.CASE_LENGTH])):
+            row = int(P[layout.CASE_ROWS]) + m
+            closed = tilt.tilt(F, P, *numbers, row, self.box + 2 * self.d, self.spare, self.tilt_at)
+            exact = [exact_rows(s, [], self.trial.rows)[int(P[row])] for s in samples]
+            for _ in range(2):
+                bound = dual.dual_bound(F, P, *numbers, self.unstable, row, np.int64(1), self.tilt_at)
+                for value in exact:
+                    good = at_most(bound, value.numerator, value.denominator) and not (closed and value <= 0)
+                    self.trial.check("tilted", math.isnan(bound) or good)
+                F[self.alphas : self.alphas + self.unstable] = [self.trial.rng.random() for _ in range(self.unstable)]
+                closed = False
 
     def clip(self, samples: Sequence[Sample]) -> bool:
         """Bound the rows and clip the box; whether anything is left."""

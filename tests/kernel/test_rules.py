@@ -249,6 +249,30 @@ def test_a_phase_that_the_box_leaves_open_is_not_guessed(sign: int) -> None:
     assert check(known, payload(EXACT, 0, 1, LEAF, scales=(1, 2, 2)), "unsat").leaves == {"exact": 1}
 
 
+def test_a_phase_is_open_by_the_least_of_steps() -> None:
+    """y = relu(a - b) over [0, 1]^2 rises and falls by one, in whole numbers: y >= 1/2 has solutions."""
+    net = network(2, ([(0, [[1, -1]])], [0], True), ([(1, [[1]])], [0], False))
+    for rows in ([Row.of({}, {0: -1}, Fraction(-1, 2))], [Row.of({0: 1}, {0: -1}, 0), Row.of({1: 1}, {0: -1}, 0)]):
+        query = over_box(net, 0, 1, And(tuple(rows)))
+        for gamma in product(range(3), repeat=len(rows)):
+            with pytest.raises(RejectedError):
+                check(query, payload(EXACT, 0, *gamma, LEAF, scales=(2, 3, 3, 3)[: 2 + len(rows)]), "unsat")
+
+
+def test_variables_that_matter_by_one_unit_are_kept() -> None:
+    """ρ_1 of a row is at most one unit, and its own row is made of ρ_0: neither may be forgotten."""
+    forms = {0: Form({0: ONE}, {}, -(ONE >> 1), 0), 1: Form({}, {0: 2 * ONE}, -ONE, 0)}
+    part = node(forms, {0: (-(ONE >> 1), ONE >> 1), 1: (-ONE, 1)}, {0: Form({}, {1: ONE}, 0, 0)})
+    substitute(part, [0])
+    assert list(part.variables) == [0, 1]
+
+
+def test_clipping_takes_the_least_to_the_last_unit() -> None:
+    """One unit of s_0, however little that is, is least at 0: s_1 is cut at its half, not a unit below."""
+    part = Node({}, {}, [0, 0], [ONE, ONE], {}, {}, (0,))
+    assert clip(part, [Bound({0: 1, 1: ONE}, -(ONE >> 1), 0)]) and part.box_high == [ONE, ONE >> 1]
+
+
 def test_an_exact_split_uses_its_phases() -> None:
     """relu(x) <= x/2 - 1/4 has no solution: each phase shows it, neither without its own side of the kink."""
     query = over_box(RELU, -1, 1, Row.of({0: Fraction(-1, 2)}, {0: 1}, Fraction(-1, 4)))

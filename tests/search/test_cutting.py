@@ -16,6 +16,7 @@ from verify.kernel import check
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN
 from verify.kernel_fast import check_fast
 from verify.search import certify, cutting
+from verify.search.box_proof import BoxSteps
 from verify.search.cutting import cut
 from verify.search.decide import decide
 from verify.search.evidence import _searched_again
@@ -87,7 +88,7 @@ def test_cut_proofs_are_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         query = random_claim(random.Random(40_000 + number))
         try:
-            payload = certify.certify(query, [RegionSketch({}, lambda _: halved(3))], "unsat")
+            payload = certify.certify(query, [RegionSketch({}, BoxSteps(halved(3)))], "unsat")
         except certify.MissedError:
             continue
         checked = check(query, payload, "unsat")
@@ -105,7 +106,7 @@ def test_parts_lie_in_one_another_as_deep_as_the_kernel_goes(monkeypatch: pytest
     found = {}
     for most in (0, 1, 16):
         monkeypatch.setattr(certify, "MOST_NESTED", most)
-        sketch = RegionSketch({}, lambda _: halved(6).replace(bytes([TIGHTEN, BOUND]), b""))
+        sketch = RegionSketch({}, BoxSteps(halved(6).replace(bytes([TIGHTEN, BOUND]), b"")))
         found[most] = check(query, certify.certify(query, [sketch], "unsat"), "unsat").leaves.get("afresh", 0)
     assert found[0] == 0 < found[1] < found[16]
 
@@ -124,7 +125,7 @@ def test_a_part_whose_sketch_fits_another_box_is_searched_again(monkeypatch: pyt
         return _searched_again(run, region)  # type: ignore[arg-type]
 
     steps = bytes([LOW, 0, LEAF, LEAF])  # leaves that nothing closes
-    payload = certify.certify(query, [RegionSketch({}, lambda _: steps)], "unsat", again=again)  # type: ignore[arg-type]
+    payload = certify.certify(query, [RegionSketch({}, BoxSteps(steps))], "unsat", again=again)  # type: ignore[arg-type]
     assert len(asked) == 2
     assert check(query, payload, "unsat").leaves["afresh"] == 2
 

@@ -1,6 +1,6 @@
 """Certificate files, format `VCERT 1` (standard library only).
 
-    "VCERT 1\\n" · u32 length · header · zlib( u32 length · query · payload )        integers little-endian
+    "VCERT 1\\n" · u32 length · header · compressed query and payload (verify.core.packing)     integers little-endian
 
 The header is canonical JSON of a closed schema: what is claimed, about which bytes, by which rules.  The query is
 canonical JSON too (verify.core.query_text); the payload is the kernel's.  Nothing here judges a proof.
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from verify.core import canonical_json
 from verify.core.canonical_json import closed, malformed, table
+from verify.core.packing import compress, decompress, prefixed
 from verify.errors import EvidenceError
 
 MAGIC = b"VCERT 1\n"
@@ -24,7 +24,6 @@ RULES = ("K1",)  # sets of proof rules that this version's kernel checks
 LOWERING = 1  # raise it when the same spec lowers to another query than before
 MAX_FILE = 64 << 20
 MAX_HEADER = 1 << 20
-MAX_BODY = 128 << 20  # decompressed
 CLAIMS = {"PROVED": "unsat", "NO WITNESS": "unsat", "VACUOUS": "vacuous"}
 QUANTIFIERS = {"PROVED": ("forall",), "NO WITNESS": ("exists",), "VACUOUS": ("forall", "exists")}
 REAL, FLOAT32 = "real", "float32-any-order"
@@ -107,8 +106,7 @@ def encode(certificate: Certificate) -> bytes:
             **({"programs": dict(certificate.programs)} if certificate.semantics == FLOAT32 else {}),
         }
     )
-    body = struct.pack("<I", len(certificate.query)) + certificate.query + certificate.payload
-    return MAGIC + struct.pack("<I", len(header)) + header + zlib.compress(body, 9)
+    return MAGIC + struct.pack("<I", len(header)) + header + compress(certificate.query, certificate.payload)
 
 
 def decode(data: bytes) -> Certificate:
@@ -120,7 +118,7 @@ def decode(data: bytes) -> Certificate:
         if _OTHER_VERSION.match(data):
             raise EvidenceError("E502", "another version of the certificate format", fix="use a newer verify")
         raise malformed("not a certificate: it does not begin with VCERT 1")
-    header, rest = _prefixed(data[len(MAGIC) :], MAX_HEADER, "the header")
+    header, rest = prefixed(data[len(MAGIC) :], MAX_HEADER, "the header")
     value = canonical_json.loads(header, "the header")
     float32 = isinstance(value, dict) and value.get("semantics") == FLOAT32
     found = closed(value, {**SUBJECT_KEYS, **_KEYS, **(_FLOAT32_KEYS if float32 else {})}, "the header")
@@ -137,7 +135,7 @@ def decode(data: bytes) -> Certificate:
     leaves = table(found["leaves"], int, "the header: 'leaves'")
     if any(count < 0 for count in leaves.values()):
         raise malformed("the header: 'leaves' counts below 0")
-    query, payload = _prefixed(_decompress(rest), MAX_BODY, "the query")
+    query, payload = decompress(rest)
     subject, rule, semantics = read_subject(found), found["rule"], found["semantics"]
     return Certificate(subject, found["verdict"], query, payload, leaves, rule, semantics, programs)
 
@@ -175,31 +173,3 @@ def _file(entry: Any, what: str) -> FileRef:
 def _check_hash(text: str, what: str) -> None:
     if len(text) != 64 or not HEX.issuperset(text):
         raise malformed(f"{what} is not a SHA-256 in hexadecimal")
-
-
-def _prefixed(data: bytes, limit: int, what: str) -> tuple[bytes, bytes]:
-    """The part that a length announces, and what follows it."""
-    if len(data) < 4:
-        raise malformed(f"the file ends before {what}")
-    (length,) = struct.unpack_from("<I", data)
-    if length > limit:
-        raise malformed(f"{what} has {length} bytes, more than {limit}")
-    if len(data) - 4 < length:
-        raise malformed(f"the file ends within {what}")
-    return data[4 : 4 + length], data[4 + length :]
-
-
-def _decompress(data: bytes) -> bytes:
-    """One whole zlib stream and nothing after it, of at most MAX_BODY bytes."""
-    reader = zlib.decompressobj()
-    try:
-        body = reader.decompress(data, MAX_BODY)
-        if not reader.eof and reader.decompress(reader.unconsumed_tail, 1):
-            raise malformed(f"the proof decompresses to more than {MAX_BODY} bytes")
-    except zlib.error:
-        raise malformed("the compressed part is damaged") from None
-    if not reader.eof:
-        raise malformed("the file ends within the compressed part")
-    if reader.unused_data:
-        raise malformed(f"{len(reader.unused_data)} bytes follow the compressed part")
-    return body

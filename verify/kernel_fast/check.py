@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from verify.core.query import Query
 from verify.kernel.build import Entry, read_scales
 from verify.kernel.check import Checked, Claim, Path, Remaining, check
 from verify.kernel.exact import check_exact
-from verify.kernel.walk import HIGH, LEAF, LOW, MOST_NESTED, REDUCE, TIGHTEN, exact_box, part_of
+from verify.kernel.system import ONE
+from verify.kernel.walk import AFRESH, HIGH, LEAF, LOW, MOST_NESTED, REDUCE, TIGHTEN, exact_box, part_of
 from verify.kernel_fast import layout as at
 from verify.kernel_fast.tables import RefusedError, WrongStepError, tables
 from verify.kernel_slopes.slopes import REFERENCE, Differences, Part, SlopeTree, hull_region
@@ -40,16 +41,43 @@ def never(_share: float = 0.0) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Closed:
+    """What closed a region: all steps, leaves by rule, how many regions afresh lie inside one another."""
+
+    steps: bytes
+    counts: dict[str, int]
+    depth: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """Regions that walks of this process have closed, by network, region and scales.
+
+    Only `FastWalk` adds to it, and only steps that it has taken.  Where the same bytes come again for the same region,
+    they need not be walked again.
+    """
+
+    closed: dict[tuple[Network, Region, tuple[int, ...]], Closed] = field(default_factory=dict)
+
+
 def check_fast(
-    query: Query, payload: bytes, claim: Claim, *, stop: Callable[[], bool] = never, plain: bool = True
+    query: Query,
+    payload: bytes,
+    claim: Claim,
+    *,
+    stop: Callable[[], bool] = never,
+    plain: bool = True,
+    known: Known | None = None,
 ) -> Checked:
     """`verify.kernel.check` at compiled speed; with `plain` by the reference itself where that cannot be had.
 
+    `known`: of regions afresh, what need not be walked again.
     Guarantee: the same integers as the reference's, or no result; `mode` says which path gave it.
     Raises RejectedError; StoppedError; RefusedError unless `plain`; QueryError as normal_form does.
     """
     try:
-        return check(query, payload, claim, fast_path(stop).path())
+        return check(query, payload, claim, fast_path(stop, known).path())
     except WrongStepError as problem:
         if not plain:
             raise RejectedError(str(problem)) from None
@@ -59,12 +87,12 @@ def check_fast(
     return check(query, payload, claim, REFERENCE)
 
 
-def fast_path(stop: Callable[[], bool] = never) -> Fast:
+def fast_path(stop: Callable[[], bool] = never, known: Known | None = None) -> Fast:
     """The compiled path.  Raises RefusedError where this machine has not compiled it yet."""
     explore = machine.cached("kernel")
     if explore is None:
         raise RefusedError("nothing is compiled here")
-    return Fast(explore, stop)
+    return Fast(explore, stop, known or Known())
 
 
 @dataclass(frozen=True)
@@ -73,6 +101,7 @@ class Fast:
 
     explore: machine.Explore
     stop: Callable[[], bool]
+    known: Known = field(default_factory=Known)
 
     def path(self) -> Path:
         return Path("fast", self.differences, self.region)
@@ -84,16 +113,21 @@ class Fast:
 
     def prove_region(
         self, network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0
-    ) -> None:
-        """As `verify.kernel.walk.prove_region`."""
-        walk = FastWalk(self, network, region, read_scales(network, region.numbered()[0], stream), nested)
-        walk.begin(stream.data, stream.at)
-        if walk.go() == at.OPEN_LEAF:
-            leaf = sum(walk.counts().values())
-            raise RejectedError(f"leaf {leaf}: {len(walk.open_cases())} cases are still open")
-        stream.at = walk.position
-        for rule, count in walk.counts().items():
+    ) -> int:
+        """As `verify.kernel.walk.prove_region`; returns how many regions afresh lie inside one another."""
+        scales = read_scales(network, region.numbered()[0], stream)
+        closed = self.known.closed.get((network, region, tuple(scales)))
+        if not closed or nested + closed.depth > MOST_NESTED or not stream.data.startswith(closed.steps, stream.at):
+            walk = FastWalk(self, network, region, scales, nested)
+            walk.begin(stream.data, stream.at)
+            if walk.go() == at.OPEN_LEAF:
+                leaf = sum(walk.counts().values())
+                raise RejectedError(f"leaf {leaf}: {len(walk.open_cases())} cases are still open")
+            closed = walk.closed()
+        stream.at += len(closed.steps)
+        for rule, count in closed.counts.items():
             counts[rule] = counts.get(rule, 0) + count
+        return closed.depth
 
     def differences(self, network: Network, stream: Stream, counts: dict[str, int]) -> Remaining:
         return FastDifferences(self, network, stream, counts).remaining
@@ -139,8 +173,12 @@ class FastWalk:
     def __init__(self, path: Fast, network: Network, region: Region, scales: Sequence[int], nested: int = 0) -> None:
         self.path, self.network, self.region, self.nested = path, network, region, nested
         self.others: dict[str, int] = {}  # leaves of regions afresh
+        self.depth = 0  # of these
+        self.scales = tuple(scales)
+        self.taken, self.since = bytearray(), 0  # the steps taken, but for those from here on
+        self.by_itself = True  # nothing but these steps closes the root
         self.rows, self.cases = region.numbered()
-        filled = tables(network, region, tuple(scales))
+        filled = tables(network, region, self.scales)
         self.numbers = np.zeros(len(filled) + START_PLACES, np.int64)
         self.numbers[: len(filled)] = filled
         self.numbers[at.SIZE] = len(self.numbers)
@@ -148,7 +186,7 @@ class FastWalk:
     def begin(self, data: bytes | bytearray, position: int) -> None:
         """The steps to follow, from a place on; they are not copied."""
         self.data, self.payload = data, np.frombuffer(data, np.uint8)
-        self.numbers[at.POS], self.numbers[at.END] = position, len(data)
+        self.numbers[at.POS], self.numbers[at.END], self.since = position, len(data), position
 
     @property
     def position(self) -> int:
@@ -161,14 +199,24 @@ class FastWalk:
         """
         while (status := self.advance()) == at.AFRESH_STEP:
             self._afresh()
+        if status == at.NOT_CLOSED:
+            raise RejectedError(f"leaf {sum(self.counts().values())}: weights do not close its cases")
         return status
 
     def advance(self) -> int:
-        """As `go`, but at a region afresh (layout.AFRESH_STEP) it returns."""
+        """As `go`, but it returns before a region afresh (AFRESH_STEP), and behind weights that fail (NOT_CLOSED).
+
+        An open LEAF and weights that fail are not taken; the walk stands before the one and behind the other.
+        """
         while True:
             self.numbers[at.PATIENCE] = PATIENCE
             status = self.path.explore(self.numbers.ctypes.data, self.payload.ctypes.data)
-            if status in (at.DONE, at.OPEN_LEAF, at.AFRESH_STEP, at.BUILT):
+            if status in (at.DONE, at.OPEN_LEAF, at.AFRESH_STEP, at.NOT_CLOSED, at.BUILT):
+                self.numbers[at.POS] -= status == at.OPEN_LEAF
+                self.taken += self.data[self.since : self.numbers[at.NEED if status == at.NOT_CLOSED else at.POS]]
+                self.since = self.position
+                if status == at.DONE and self.by_itself:
+                    self.path.known.closed[self.network, self.region, self.scales] = self.closed()
                 return status
             if status == at.PAUSED:
                 if self.path.stop():
@@ -182,6 +230,10 @@ class FastWalk:
             else:
                 raise RefusedError("numbers are too large for 64 bits")
 
+    def closed(self) -> Closed:
+        """What has closed the region, after DONE."""
+        return Closed(bytes(self.taken), self.counts(), self.depth)
+
     def take(self, steps: bytes, expected: int) -> None:
         """Take these steps, after which the walk must stand so.  Raises WrongStepError, else as `go`."""
         self.begin(steps, 0)
@@ -190,7 +242,7 @@ class FastWalk:
 
     def close(self) -> None:
         """The node at hand is closed, for a reason that the walk does not know."""
-        self.numbers[at.SYSTEM] = 0
+        self.numbers[at.SYSTEM], self.by_itself = 0, False
 
     def build(self) -> None:
         """Make the root, and stop there.  Raises RefusedError, StoppedError."""
@@ -238,11 +290,27 @@ class FastWalk:
         self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = stream.at, 0, at.BY_EXACT
 
     def _afresh(self) -> None:
-        if not self.numbers[at.SYSTEM] or self.nested >= MOST_NESTED:
+        if self.is_closed or self.nested >= MOST_NESTED:
             raise WrongStepError("a step is not accepted")
         stream = self.stream()
-        self.path.prove_region(self.network, self.part(), stream, self.others, self.nested + 1)
-        self.leave_afresh(stream.at)
+        self._prove_part(stream)
+        self.numbers[at.POS] = stream.at
+
+    def take_afresh(self, proof: bytes) -> None:
+        """Close the node by a proof of its own, scales and steps, whatever comes next.  Raises as `go`."""
+        self.taken += bytes([AFRESH])
+        self.taken += proof
+        self._prove_part(Stream(proof))
+
+    def _prove_part(self, stream: Stream) -> None:
+        inside = self.path.prove_region(self.network, self.part(), stream, self.others, self.nested + 1)
+        self.depth = max(self.depth, 1 + inside)
+        self.numbers[at.SYSTEM], self.numbers[at.RULE] = 0, at.BY_AFRESH
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the node needs no more steps."""
+        return not self.numbers[at.SYSTEM]
 
     def stream(self) -> Stream:
         """What stands behind the step at hand."""
@@ -250,13 +318,13 @@ class FastWalk:
         stream.at = self.position + 1
         return stream
 
+    def skip(self, position: int) -> None:
+        """Go on at this place; what stands before it is not taken."""
+        self.numbers[at.POS] = self.since = position
+
     def part(self) -> Region:
         """What is open of the node, as a region of its own."""
         return part_of(self.region, *self.box(), self.open_cases())
-
-    def leave_afresh(self, position: int) -> None:
-        """The node is closed, and its steps go on at a place in the payload."""
-        self.numbers[at.POS], self.numbers[at.SYSTEM], self.numbers[at.RULE] = position, 0, at.BY_AFRESH
 
     def _array(self, place: int, count: int) -> list[int]:
         start = int(self.numbers[place])
@@ -271,6 +339,11 @@ class FastWalk:
         valid, least = (self._array(place, len(self.rows)) for place in (at.VALID, at.LEAST))
         best = (max((least[r] for r in self.cases[c] if valid[r]), default=0) for c in self.open_cases())
         return max(0, -min(best, default=0))
+
+    def at_root(self) -> bool:
+        """Whether the node's box is the region's."""
+        low, high = self.box()
+        return not any(low) and all(end == ONE for end in high)
 
     def box(self) -> tuple[list[int], list[int]]:
         """The node's box over s, in units of 2^-P."""

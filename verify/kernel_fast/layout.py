@@ -43,6 +43,7 @@ from __future__ import annotations
     HIGH,
     SLOPE,  # (most,) -1: the default
     BETA,  # (most,)
+    SHARE,  # (3, most) of relaxed variables: their bounds when the slope of their chord was computed, and that
     POSITION,  # (most,) in the node's system, by number; -1: not there
     MARK,  # (most,) scratch
     OPEN,  # (cases,) the open ones; how many: OPEN_COUNT
@@ -50,7 +51,7 @@ from __future__ import annotations
     SYSTEM,  # the node's system; 0: the node is closed
     TOP,  # first place that is free
     NEXT,  # last frame, 0: none
-    NEED,  # places missing, when the array is too small
+    NEED,  # places missing, when the array is too small; where the step begins whose weights do not close the node
     AT_BLOCK,  # how far building is; ALL_BUILT, then WALKING
     AT_ROW,
     POS,  # place in the payload
@@ -66,7 +67,7 @@ from __future__ import annotations
     CONST_OUT,  # results of functions
     ERR_OUT,
     HEADER,
-) = range(60)
+) = range(61)
 
 META = 10  # numbers per row of a system: its own, constant, error, place of its coefficients, bands of s and of r, …
 NUMBER, META_CONSTANT, META_ERROR, PLACE, S_FIRST, S_LAST, R_FIRST, R_LAST = range(8)
@@ -75,4 +76,4 @@ LARGEST, NONZERO = 8, 9  # … the largest |coefficient|, and how many are not z
 BY_BOUND, BY_WEIGHTS, BY_EXACT, BY_AFRESH = range(4)
 ALL_BUILT, WALKING = -1, -2
 SUM_BITS = 61  # sums stay below 2^61 in size
-DONE, MORE, OPEN_LEAF, EXACT_STEP, AFRESH_STEP, PAUSED, BUILT, REFUSED, REJECTED = range(9)  # statuses
+DONE, MORE, OPEN_LEAF, EXACT_STEP, AFRESH_STEP, PAUSED, BUILT, REFUSED, REJECTED, NOT_CLOSED = range(10)  # statuses

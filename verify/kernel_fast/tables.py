@@ -226,6 +226,7 @@ def tables(network: Network, region: Region, scales: tuple[int, ...]) -> Ints:
         table.put(place, np.zeros(values, np.int64))
     for place in (at.WORK_R, at.LOW, at.HIGH, at.SLOPE, at.BETA, at.POSITION, at.MARK):
         table.put(place, np.zeros(most, np.int64))
+    table.put(at.SHARE, np.zeros(3 * most, np.int64))
     for place in (at.ROW_AT, at.VALID, at.LEAST):
         table.put(place, np.zeros(len(rows), np.int64))
     table.put(at.WORK_S, np.zeros(inputs, np.int64))

@@ -33,6 +33,7 @@ from verify.kernel_fast.layout import (
     EXACT_STEP,
     META,
     MORE,
+    NOT_CLOSED,
     OPEN_LEAF,
     PAUSED,
     REFUSED,
@@ -203,26 +204,26 @@ def weigh(A, B, case, place):
 
 @compiled
 def weighted(A, B):
-    """`Walk.weighted`: False when the step is malformed or does not close every open case."""
-    count, system = varint(A, B), A[at.SYSTEM]
+    """`Walk.weighted`: DONE, NOT_CLOSED when some open case stays open, REJECTED when the step is malformed."""
+    count, system, closed = varint(A, B), A[at.SYSTEM], True
     for number in range(count):
         case = varint(A, B)
         if case < 0 or case >= A[at.CASES]:
-            return False
+            return REJECTED
         place = A[at.POS]
         A[at.POS] += A[A[at.CASE_START] + case + 1] - A[A[at.CASE_START] + case]
         if A[at.POS] > A[at.END]:
-            return False
+            return REJECTED
         prepare_hints(A, system)
         if not read_hints(A, B, A[at.SLOPE], UP << SLOPE_BITS, system):
-            return False
+            return REJECTED
         if not read_hints(A, B, A[at.BETA], UP << 50, system):
-            return False
-        if system == 0:
-            continue
-        if number >= A[at.OPEN_COUNT] or A[A[at.OPEN] + number] != case or not weigh(A, B, case, place):
-            return False
-    return count >= 0 and (system == 0 or count == A[at.OPEN_COUNT])
+            return REJECTED
+        if system != 0 and closed:
+            closed = number < A[at.OPEN_COUNT] and A[A[at.OPEN] + number] == case and weigh(A, B, case, place)
+    if count < 0:
+        return REJECTED
+    return DONE if system == 0 or (closed and count == A[at.OPEN_COUNT]) else NOT_CLOSED
 
 
 @compiled
@@ -297,7 +298,7 @@ def room_for_a_step(A):
 
 
 @compiled
-def node_step(A, B, opcode):
+def node_step(A, opcode):
     """A step that neither ends the node nor needs Python; False when it must be rejected."""
     if opcode == TIGHTEN:
         if A[at.SYSTEM] != 0 and not tighten(A):
@@ -310,10 +311,6 @@ def node_step(A, B, opcode):
             bound(A)
     elif opcode == CLIP:
         return A[at.SYSTEM] == 0 or clip_node(A)
-    elif opcode == WEIGHTED:
-        good = weighted(A, B)
-        A[at.SYSTEM], A[at.RULE] = 0, BY_WEIGHTS
-        return good
     else:
         return False
     return True
@@ -358,7 +355,16 @@ def walk(A, B):
             A[at.IN_NODE] = 0
             if not split_cases(A, varint(A, B)):
                 return REJECTED
-        elif not node_step(A, B, opcode):
+        elif opcode == WEIGHTED:
+            begun = A[at.POS] - 1
+            status = weighted(A, B)
+            if A[at.GUARD] != 0:
+                return REFUSED
+            if status != DONE:
+                A[at.NEED] = begun
+                return status
+            A[at.SYSTEM], A[at.RULE] = 0, BY_WEIGHTS
+        elif not node_step(A, opcode):
             return REJECTED
         if A[at.GUARD] != 0:
             return REFUSED

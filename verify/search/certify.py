@@ -17,11 +17,11 @@ from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions
 from verify.kernel.system import ONE, Node
-from verify.kernel.walk import AFRESH, EXACT, LOW, MOST_NESTED, Walk, exact_box
-from verify.kernel_fast.check import Fast, FastWalk, StoppedError, fast_path, never
-from verify.kernel_fast.layout import AFRESH_STEP, OPEN_LEAF, SYSTEM
+from verify.kernel.walk import EXACT, LOW, MOST_NESTED, Walk, exact_box
+from verify.kernel_fast.check import Fast, FastWalk, Known, StoppedError, fast_path, never
+from verify.kernel_fast.layout import AFRESH_STEP, DONE, NOT_CLOSED, OPEN_LEAF
 from verify.kernel_fast.tables import RefusedError, WrongStepError
-from verify.search.cutting import cut
+from verify.search.box_proof import BoxSteps
 from verify.search.exact_leaf import Solution, prove_exactly
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, fast_root, root_scales
@@ -62,6 +62,7 @@ def certify(
     again: Again = None,
     plain: bool = True,
     mend: bool = True,
+    known: Known | None = None,
 ) -> bytes:
     """The payload for a claim, from one sketch per region of the claim.
 
@@ -78,6 +79,7 @@ def certify(
     payload = bytearray(varint(len(regions)))
     inside = stop if len(regions) == 1 else lambda _share=0.0: stop()  # with many, these tell the pace
     drafts, mending = Drafts(query.network), MendingDifferences(query.network, stop)
+    means = Means(plan, again, plain, mend, known or Known())
     for number, (region, sketch) in enumerate(zip(regions, sketches, strict=True)):
         if stop(number / (2 * len(regions)) if number > FEW_REGIONS else 0.0):  # checking takes about as long again
             raise StoppedError
@@ -85,23 +87,31 @@ def certify(
         rest = remaining(region, sketch.closed)
         try:
             payload += mending.mend(region, section) if mend else section
-            payload += (
-                _tree(Mender.of(query.network, rest, inside), sketch.steps, plan, (plain, mend), again) if rest else b""
-            )
+            payload += _tree(Mender.of(query.network, rest, inside), sketch.steps, means) if rest else b""
         except RejectedError as problem:
             raise UncertifiedError(str(problem)) from problem
     return bytes(payload)
 
 
-def _tree(mender: Mender, sketch: Steps, plan: FloatPlan, allowed: tuple[bool, bool], again: Again) -> bytes:
-    """One region's scales and steps; `allowed`: the plain path, mending."""
-    plain, mend = allowed
+@dataclass(frozen=True)
+class Means:
+    """What certifying may use: see `certify`."""
+
+    plan: FloatPlan
+    again: Again
+    plain: bool
+    mend: bool
+    known: Known
+
+
+def _tree(mender: Mender, sketch: Steps, means: Means) -> bytes:
+    """One region's scales and steps."""
     try:
-        return _by_fast_path(mender, sketch, plan, fast_path(mender.stop), again, mend=mend)
+        return _by_fast_path(mender, sketch, means, fast_path(mender.stop, means.known))
     except RefusedError:
-        if not plain:
+        if not means.plain:
             raise
-        return _by_plain_path(mender, sketch, plan, mend)
+        return _by_plain_path(mender, sketch, means.plan, means.mend)
 
 
 def header(scales: Sequence[int]) -> bytes:
@@ -123,16 +133,23 @@ def _by_plain_path(mender: Mender, sketch: Steps, plan: FloatPlan, mend: bool) -
     )
     if not mend:
         return header(scales) + steps
+    try:
+        return header(scales) + _mended(mender, root, steps)
+    except TooManyError:
+        raise
+    except RejectedError:  # weights that do not close a node here: from the root, then
+        return header(scales) + _mended(mender, Root(network, region, rows, scales), DIRECT)
+
+
+def _mended(mender: Mender, root: Root, steps: bytes) -> bytes:
     script = Script(steps)
-    Mending(network, region, rows, mender.cases, script, mender=mender).run(root.node)
-    return header(scales) + bytes(script.taken)
+    Mending(mender.network, mender.region, mender.rows, mender.cases, script, mender=mender).run(root.node)
+    return bytes(script.taken)
 
 
-def _by_fast_path(
-    mender: Mender, sketch: Steps, plan: FloatPlan, fast: Fast, again: Again, *, mend: bool = True
-) -> bytes:
+def _by_fast_path(mender: Mender, sketch: Steps, means: Means, fast: Fast) -> bytes:
     network, region = mender.network, mender.region
-    scales, walk = fast_root(network, region, mender.rows, plan, fast)
+    scales, walk = fast_root(network, region, mender.rows, means.plan, fast)
 
     def view() -> RootView:
         walk.build()
@@ -140,14 +157,15 @@ def _by_fast_path(
             mender.rows, mender.cases, scales, len(network.blocks), walk.variables(), walk.is_active, mender.stop
         )
 
-    steps = sketch(view)
-    if not mend:
-        return header(scales) + steps
+    parts = list[BoxSteps]()
+    if isinstance(sketch, BoxSteps) and mender.nested < MOST_NESTED:
+        sketch, parts = sketch.cut()
+    if not (means.mend or parts or mender.nested):
+        return header(scales) + sketch(view)
     try:
-        top, parts = cut(steps) if mender.nested < MOST_NESTED else (steps, [])
-        return header(scales) + Cut(mender, plan, fast, again, parts).mend(walk, top)
-    except WrongStepError:  # multipliers that do not close a node here: from the root, then
-        return header(scales) + Cut(mender, plan, fast, again, []).mend(FastWalk(fast, network, region, scales), DIRECT)
+        return header(scales) + Cut(mender, means, fast, parts).mend(walk, sketch(view))
+    except WrongStepError:  # steps that are none here: from the root, then
+        return header(scales) + Cut(mender, means, fast, []).mend(FastWalk(fast, network, region, scales), DIRECT)
 
 
 @dataclass
@@ -226,53 +244,60 @@ class Cut:
     """Mends in compiled code.  `parts`: what the number after AFRESH stands for."""
 
     mender: Mender
-    plan: FloatPlan
+    means: Means
     fast: Fast
-    again: Again
-    parts: Sequence[bytes]
+    parts: Sequence[BoxSteps]
 
     def mend(self, walk: FastWalk, sketch: bytes) -> bytes:
         """The steps that the walk took.  Raises RefusedError, RejectedError, MissedError, StoppedError."""
-        buffer = bytearray(ROOM) + sketch
-        taken, begun = bytearray(), ROOM
-        while True:
-            walk.begin(buffer, begun)
-            status, end = walk.advance(), walk.position
-            if status not in (AFRESH_STEP, OPEN_LEAF):
-                return bytes(taken + buffer[begun:end])
+        buffer, failed = bytearray(ROOM) + sketch, False
+        walk.begin(buffer, ROOM)
+        while (status := walk.advance()) != DONE:
             if status == AFRESH_STEP:
-                taken += buffer[begun:end]
-                begun, steps = self.afresh(walk)
-                taken += steps
-                continue
-            taken += buffer[begun : end - 1]
-            low, high = walk.bounds()
-            unstable = sum(a < 0 < b for a, b in zip(low, high, strict=True))
-            steps = self.mender.steps(walk.box(), walk.open_cases(), unstable, walk.slack())
-            begun = end - len(steps)
-            if begun < 0:
-                raise RefusedError("mending takes too many steps")
-            buffer[begun:end] = steps
+                self.afresh(walk)
+            elif status == OPEN_LEAF and not (failed and self.searched_at(walk)):
+                after = walk.position + 1
+                steps = self.open_leaf(walk)
+                if len(steps) > after:
+                    raise RefusedError("mending takes too many steps")
+                buffer[after - len(steps) : after] = steps
+                walk.skip(after - len(steps))
+            failed = status == NOT_CLOSED
+        return bytes(walk.taken)
 
-    def afresh(self, walk: FastWalk) -> tuple[int, bytes]:
-        """Where the walk goes on after a part, and what stands for it: nothing where the kernel has closed the node."""
-        stream, steps = walk.stream(), b""
+    def open_leaf(self, walk: FastWalk) -> bytes:
+        """What stands for a leaf that is open."""
+        unstable = sum(low < 0 < high for low, high in zip(*walk.bounds(), strict=True))
+        return self.mender.steps(walk.box(), walk.open_cases(), unstable, walk.slack())
+
+    def searched_at(self, walk: FastWalk) -> bool:
+        """Close the node by a search of its own: where slopes did not, halves without any would be far too many."""
+        if self.means.again is None or self.mender.nested >= MOST_NESTED or walk.at_root():
+            return False
+        walk.take_afresh(self.searched(walk.part(), self.means.again))
+        return True
+
+    def afresh(self, walk: FastWalk) -> None:
+        """Close the node by a part's steps, and go on after their number."""
+        stream = walk.stream()
         number = stream.varint()
-        if walk.numbers[SYSTEM]:
-            done, whole = (sum(map(len, parts)) for parts in (self.parts[:number], self.parts))
+        if not walk.is_closed:
+            done, whole = (sum(len(p.raw) for p in parts) for parts in (self.parts[:number], self.parts))
             if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
                 raise StoppedError
-            steps = bytes([AFRESH]) + self.part(walk.part(), self.parts[number])
-            walk.leave_afresh(stream.at)
-        return stream.at, steps
+            walk.take_afresh(self.part(walk.part(), self.parts[number]))
+        walk.skip(stream.at)
 
-    def part(self, region: Region, sketch: bytes) -> bytes:
+    def part(self, region: Region, sketch: BoxSteps) -> bytes:
         """A part's scales and steps: by its sketch, or by a search of its own where that fits another box."""
-        mender = self.mender.inside(region, FEW_MENDED if self.again else MOST_MENDED)
+        mender = self.mender.inside(region, FEW_MENDED if self.means.again else MOST_MENDED)
         try:
-            return _by_fast_path(mender, lambda _: sketch, self.plan, self.fast, self.again)
+            return _by_fast_path(mender, sketch, self.means, self.fast)
         except TooManyError:
-            if self.again is None:
+            if self.means.again is None:
                 raise
-        mender = self.mender.inside(region, MOST_MENDED)
-        return _by_fast_path(mender, self.again(region), self.plan, self.fast, self.again)
+        return self.searched(region, self.means.again)
+
+    def searched(self, region: Region, again: Callable[[Region], Steps]) -> bytes:
+        """A part's scales and steps by a search of its own."""
+        return _by_fast_path(self.mender.inside(region, MOST_MENDED), again(region), self.means, self.fast)

@@ -9,17 +9,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from verify.core.payload import varint
-from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, REDUCE, TIGHTEN
+from verify.core.payload import Stream, varint
+from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, REDUCE, TIGHTEN, WEIGHTED
 
 LEAVES = 600  # of a part, about: what it costs to begin one is little beside walking it
 SHARE = 16  # parts are so many times smaller than the whole, and are cut again: bounds on the way down count, too
 
 
 def cut(steps: bytes) -> tuple[bytes, list[bytes]]:
-    """The steps with large subtrees taken out, and these: `AFRESH number LEAF` stands for each.
+    """The steps, as a search by boxes writes them, with large subtrees taken out, and these.
 
-    The whole is not taken out, and steps that are no tree of input splits stay as they are.
+    `AFRESH number LEAF` stands for each.  The whole is not taken out, and steps that are no tree of input splits stay
+    as they are.
     """
     nodes = _nodes(steps) if steps.count(LEAF) > LEAVES else None
     if nodes is None:
@@ -53,6 +54,8 @@ def _nodes(steps: bytes) -> tuple[Sequence[int], Sequence[int]] | None:
         if opcode in (LOW, HIGH, LEAF):
             starts.append(at)
             ends.append(opcode == LEAF)
+        elif opcode == WEIGHTED:
+            at = _after_slopes(steps, at)
         elif opcode not in (TIGHTEN, REDUCE, BOUND, CLIP):
             return None
     sizes, waiting = array("q", bytes(8 * len(ends))), list[int]()
@@ -60,3 +63,15 @@ def _nodes(steps: bytes) -> tuple[Sequence[int], Sequence[int]] | None:
         sizes[at] = 1 if ends[at] else waiting.pop() + waiting.pop()
         waiting.append(sizes[at])
     return starts, sizes
+
+
+def _after_slopes(steps: bytes, at: int) -> int:
+    """Where the slopes that close a node end: see verify.search.box_proof."""
+    stream = Stream(steps)
+    stream.at = at
+    for _ in range(stream.varint()):
+        stream.varint()
+        stream.varint()
+        for _ in range(2 * stream.varint()):
+            stream.varint()
+    return stream.at

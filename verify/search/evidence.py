@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from verify.core.normal_form import NormalForm, Region
 from verify.core.verdict import Decision, Evidence
 from verify.kernel import Checked, Claim, RejectedError
-from verify.kernel_fast import RefusedError, StoppedError, check_fast
+from verify.kernel_fast import Known, RefusedError, StoppedError, check_fast
 from verify.native import machine
 from verify.native.machine import awaited
 from verify.search.run import Run
@@ -73,11 +74,10 @@ def with_certificate(run: Run, form: NormalForm, decision: Decision, *, started:
         slopes = weights * slope_passes(sketches) * SECONDS_PER_WORK
         if slopes / (1.0 if machine.cached("kernel") is None else COMPILED_SLOPES) > until - now:
             raise UncertifiedError("checking its slopes would take longer than is left")
+        allowed: dict[str, Any] = {"stop": stop, "plain": plain, "known": Known()}
         again = partial(_searched_again, run)
-        certifying = partial(
-            certify, run.query, sketches, claim, plan=run.sketch.plan, stop=stop, again=again, plain=plain
-        )
-        checking = partial(check_fast, run.query, claim=claim, stop=stop, plain=plain)
+        certifying = partial(certify, run.query, sketches, claim, plan=run.sketch.plan, again=again, **allowed)
+        checking = partial(check_fast, run.query, claim=claim, **allowed)
         mend = started is None or weights <= FEW_WEIGHTS or machine.cached("kernel") is not None
         payload, checked = _checked(certifying, checking, mend)
     except (UncertifiedError, StoppedError, RefusedError) as problem:

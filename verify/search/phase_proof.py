@@ -184,7 +184,7 @@ class _Leaves:
             if variable is not None:
                 betas.append((variable, min(round(pull * factor * ONE), LARGEST_PULL * ONE)))
         gammas = bytes(round(weights[k] * factor) for k in self.order)
-        return self.begin + gammas + _by_variable(slopes) + _by_variable(betas) + bytes([LEAF])
+        return self.begin + gammas + by_variable(slopes) + by_variable(betas) + bytes([LEAF])
 
 
 def common_factor(weight: float, pull: float) -> float:
@@ -195,7 +195,8 @@ def common_factor(weight: float, pull: float) -> float:
     return max(1, int(whole)) / weight
 
 
-def _by_variable(numbers: list[tuple[int, int]]) -> bytes:
+def by_variable(numbers: list[tuple[int, int]]) -> bytes:
+    """Numbers of variables, as the kernel reads them."""
     out, before = bytearray(varint(len(numbers))), -1
     for variable, number in sorted(numbers):
         out += varint(variable - before - 1) + varint(number)

@@ -14,6 +14,7 @@ from verify.core.floats import FloatPlan
 from verify.core.query import Row
 from verify.kernel.build import Entry
 from verify.kernel.walk import BOUND, LEAF, REDUCE, TIGHTEN
+from verify.search.box_proof import BoxSteps, Names
 from verify.search.phase_proof import PhaseTree, RootView, phase_steps
 
 Steps = Callable[[Callable[[], RootView]], bytes]  # what to do in a region, given a way to build the kernel's root
@@ -57,13 +58,14 @@ class Sketch:
     numbers: tuple[int, ...] = ()
     plan: FloatPlan | None = None  # the search's; the network's own blocks come first
     steps: dict[int, list[bytes]] = field(default_factory=dict)
+    names: dict[int, Names] = field(default_factory=dict)  # of what these steps mention
     trees: dict[int, dict[frozenset[Row], PhaseTree]] = field(default_factory=dict)  # regions closed by phases, by case
     closed: dict[int, dict[int, list[Pattern]]] = field(default_factory=dict)
     refined: bool = False  # some trees rest on bounds that took splits of their own, which no step tells
 
-    def begin(self, k: int) -> None:
+    def begin(self, k: int, names: Names) -> None:
         """Steps of this region follow, from its root."""
-        self.steps[self.numbers[k]] = []
+        self.steps[self.numbers[k]], self.names[self.numbers[k]] = [], names
 
     def add(self, k: int, steps: bytes) -> None:
         """Further steps; without a beginning they would make no sense, and are dropped."""
@@ -98,5 +100,5 @@ class Sketch:
         steps = b"".join(self.steps.get(number, [DIRECT])) or DIRECT
         trees, closed = self.trees.get(number), self.closed.get(number, {})
         if trees is None or number in self.steps:
-            return RegionSketch(closed, lambda _: steps)
+            return RegionSketch(closed, BoxSteps(steps, self.names.get(number)))
         return RegionSketch(closed, lambda root: phase_steps(trees, root()) or DIRECT)

@@ -48,9 +48,10 @@ from __future__ import annotations
 
 META = 6  # numbers per row of a system before its coefficients
 
-LOG_PER_BOX = 18  # words one box can take: four rounds of three, one reduction, a split of up to four, one to spare
+LOG_SLOPES = 1 << 13  # words for what closes a box by slopes, at most
+LOG_PER_BOX = LOG_SLOPES + 32  # … and four rounds of three steps, one reduction, a split, a number of cases, a leaf
 LOG_WORDS = 1 << 18  # room for steps; a session whose log is full returns
 PHASE_LOG_WORDS = 1 << 14
-SLOPE_UNITS = 256.0  # by phases, slopes are multiples of 1/256, as in verify.kernel.system
+SLOPE_UNITS = 256.0  # slopes are multiples of 1/256, as in verify.kernel.system
 
 DONE, OUT_OF_BOXES, CANDIDATE, LEAF, FULL, MISTAKEN = range(6)  # what an entry returns; the last: not its arrays

@@ -12,6 +12,7 @@ from verify.search.compiled import layout
 
 DEPTH_LIMIT = 120
 PHASE_DEPTH_LIMIT = 200
+PER_RELU_TILTED = 7  # of scratch, by boxes: number, a zero, then slope, coefficient and three to spare
 PER_RELU = 6  # as in `phases`, which would import Numba
 NUMBERS_FLOATS = 1 << 18  # room for what closes leaves
 MAX_ARENA = 1 << 24  # floats kept for systems (128 MB, touched only as far as needed)
@@ -76,7 +77,7 @@ class BoxSession(Session):
         d, unstable = system.inputs, system.unstable
         count = len(system.constant) - unstable
         root = flatten(system)
-        frame_floats, frame_ints = 2 * d + 1 + 2 * unstable, 4 + len(cases)
+        frame_floats, frame_ints = 2 * d + 1 + 3 * unstable, 4 + len(cases)
         frames = 2 * DEPTH_LIMIT + 8
         scratch = self._scratch_size(d, unstable, count)
         arena = max(2 * len(root), min(MAX_ARENA, len(root) * (2 + DEPTH_LIMIT)))
@@ -108,15 +109,16 @@ class BoxSession(Session):
 
     @staticmethod
     def _scratch_size(d: int, unstable: int, count: int) -> int:
-        per_relu = 2 + 4 + d + 1 + 1 + count + 1 + 1
-        return unstable * per_relu + count * (1 + (d + 1) + 3) + 5 * d + 2
+        per_relu = 2 + 4 + d + 1 + 1 + count + 1 + 1 + PER_RELU_TILTED
+        return unstable * per_relu + 1 + count * (1 + (d + 1) + 3) + 5 * d + 2
 
     def _write_root(self, system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> None:
         P, F = self.integers, self.floats
         F[P[layout.ARENA] : P[layout.ARENA] + len(root)] = root
         F[P[layout.TINY]] = underflow_allowance(system, root, box)
-        frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper])
+        frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper, np.arange(system.unstable)])
         F[: len(frame)] = frame
+        F[P[layout.TINY] - 1 - (PER_RELU_TILTED - 2) * system.unstable] = 1.0  # the weight of a row that is tilted
         head = P[layout.INT_FRAMES]
         P[head : head + 4] = (P[layout.ARENA], system.unstable, len(root), 0)
         P[head + 4 : head + 4 + P[layout.CASES]] = 1

@@ -11,7 +11,6 @@ Everything lives in two flat arrays, so that the compiled code can be kept on di
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 from verify.search.compiled.cases import bound_rows, clip, satisfies
 from verify.search.compiled.layout import (
@@ -37,7 +36,6 @@ from verify.search.compiled.layout import (
     INT_FRAMES,
     JUDGE_BELOW,
     LEAF,
-    LOG,
     LOG_PER_BOX,
     LOG_SIZE,
     LOG_USED,
@@ -53,11 +51,11 @@ from verify.search.compiled.layout import (
     TINY,
     WIDEST,
 )
+from verify.search.compiled.log import BOUND, CLIP, REDUCE, TIGHTEN, log, log_split
+from verify.search.compiled.log import LEAF as STEP_LEAF
 from verify.search.compiled.system import SHAKY, compiled, mark_needed, substitute, tighten, value_at
+from verify.search.compiled.tilt import closed_by_slopes
 
-# Steps of a proof, numbered as in verify.kernel.walk.
-# Typed: Numba would compile `log` anew for every literal.
-STEP_LEAF, STEP_TIGHTEN, STEP_REDUCE, STEP_BOUND, STEP_CLIP, STEP_LOW, STEP_HIGH = map(np.int64, (0, 1, 2, 3, 4, 7, 8))
 TIE = 2.0**-34
 JUDGE_UNSTABLE = 12
 FAIR_TURN = 16  # every so many levels the relatively widest input is split, whatever the scores say
@@ -101,16 +99,9 @@ def fair_choice(F, P, d, box):
 
 
 @compiled
-def log(P, step):
-    """Note one step of the proof; the caller of `explore` made room for all of them."""
-    P[P[LOG] + P[LOG_USED]] = step
-    P[LOG_USED] += 1
-
-
-@compiled
 def push(F, P, frame, d, system, left, top, depth, share, at):
-    """Write a frame: the box in hand, bounds of the ReLUs that `mapping` keeps, open cases."""
-    box, mask, lows, highs, mapping = at
+    """Write a frame: the box in hand, bounds and numbers of the ReLUs that `mapping` keeps, open cases."""
+    box, mask, lows, highs, numbers, mapping = at
     base = P[FRAMES] + frame * P[FRAME_FLOATS]
     head = P[INT_FRAMES] + frame * P[FRAME_INTS]
     for k in range(2 * d):
@@ -121,6 +112,7 @@ def push(F, P, frame, d, system, left, top, depth, share, at):
         if F[mapping + j] >= 0.0:
             F[place + kept] = F[lows + j]
             F[place + left + kept] = F[highs + j]
+            F[place + 2 * left + kept] = F[numbers + j]
             kept += 1
         j += 1
     P[head], P[head + 1], P[head + 2], P[head + 3] = system, left, top, depth
@@ -129,8 +121,8 @@ def push(F, P, frame, d, system, left, top, depth, share, at):
 
 
 @compiled
-def load(F, P, frame, d, box, lows, highs):
-    """Read a frame's box, bounds and open cases into scratch."""
+def load(F, P, frame, d, box, lows, highs, numbers):
+    """Read a frame's box, bounds, ReLUs' numbers and open cases into scratch."""
     base = P[FRAMES] + frame * P[FRAME_FLOATS]
     head = P[INT_FRAMES] + frame * P[FRAME_INTS]
     unstable = P[head + 1]
@@ -139,6 +131,7 @@ def load(F, P, frame, d, box, lows, highs):
     for j in range(unstable):
         F[lows + j] = F[base + 2 * d + 1 + j]
         F[highs + j] = F[base + 2 * d + 1 + unstable + j]
+        F[numbers + j] = F[base + 2 * d + 1 + 2 * unstable + j]
     for c in range(P[CASES]):
         P[P[MASK] + c] = P[head + 4 + c]
 
@@ -192,21 +185,34 @@ def halve(F, P, frame, d, axis, upper_first, system, left, top, depth, share, at
 
 
 @compiled
+def open_cases(P):
+    count = 0
+    for c in range(P[CASES]):
+        count += P[P[MASK] + c]
+    return count
+
+
+@compiled
 def narrow(F, P, system, d, unstable, box, lows, highs, slopes, forms, row_bounds, sensitivities, at, tiny):
-    """Tighten, bound and clip in turn: (ReLUs that became stable, open cases, their widest row, its slack)."""
+    """Tighten, bound and clip in turn: (ReLUs that became stable, open cases, their widest row, its slack).
+
+    Bounding that neither closes a case nor clips the box is not logged.
+    """
     fixed, still, row, slack = 0, 0, -1, 0.0
     for _ in range(4):
-        log(P, STEP_TIGHTEN)
+        log(P, TIGHTEN)
         fixed = tighten(F, system, d, unstable, lows, highs, slopes, at, tiny)
         still = 0
         if fixed < 0:
             break
-        log(P, STEP_BOUND)
+        used, before = P[LOG_USED], open_cases(P)
+        log(P, BOUND)
         still, row, slack = bound_rows(F, P, system, d, unstable, P[MASK], forms, row_bounds, sensitivities, at, tiny)
-        if still != 1:
-            break
-        log(P, STEP_CLIP)
-        kept = clip(F, P, d, P[MASK], forms, box)
+        kept = clip(F, P, d, P[MASK], forms, box) if still == 1 else 1.0
+        if kept < 1.0:
+            log(P, CLIP)
+        elif still == before:
+            P[LOG_USED] = used
         if kept < 0.0:
             still = 0
         if kept < 0.0 or kept > 0.5:
@@ -221,20 +227,9 @@ def reduce(F, P, system, d, unstable, top, fixed, relaxations, mapping, buffer, 
         for j in range(unstable):
             F[mapping + j] = j
         return system, unstable, top
-    log(P, STEP_REDUCE)
+    log(P, REDUCE)
     new_system, left, new_top = shrink(F, P, system, d, unstable, top, relaxations, mapping, buffer, tiny)
     return (new_system, left, new_top) if left >= 0 else (system, left, top)
-
-
-@compiled
-def log_split(P, axis, upper_first):
-    """A split of an input, its number as verify.core.payload reads it."""
-    log(P, STEP_HIGH if upper_first else STEP_LOW)
-    rest = axis
-    while rest >= 128:
-        log(P, 128 + rest % 128)
-        rest //= 128
-    log(P, rest)
 
 
 @compiled
@@ -263,8 +258,12 @@ def explore(P, F):
     sensitivities = row_bounds + 3 * count
     buffer = sensitivities + count * widest
     mapping = buffer + widest + d
+    numbers = mapping + widest
+    zeros, one = numbers + widest, numbers + 2 * widest  # never written to
+    alphas, spare = one + 1, one + 1 + 2 * widest
     at = (form, relaxations, box, note)
-    kept_at = (box, P[MASK], lows, highs, mapping)
+    tilt_at = (form, relaxations, box, one, alphas, zeros, zeros, alphas + widest, tiny)
+    kept_at = (box, P[MASK], lows, highs, numbers, mapping)
     for _ in range(P[BOX_LIMIT]):
         if P[DEPTH] == 0:
             return DONE
@@ -276,11 +275,11 @@ def explore(P, F):
         head = P[INT_FRAMES] + frame * P[FRAME_INTS]
         system, unstable, top, depth = P[head], P[head + 1], P[head + 2], P[head + 3]
         share = F[P[FRAMES] + frame * P[FRAME_FLOATS] + 2 * d]
-        load(F, P, frame, d, box, lows, highs)
+        load(F, P, frame, d, box, lows, highs, numbers)
         fixed, still, row, slack = narrow(
             F, P, system, d, unstable, box, lows, highs, slopes, forms, row_bounds, sensitivities, at, tiny
         )
-        if still == 0:
+        if still == 0 or closed_by_slopes(F, P, system, d, unstable, still, row_bounds, x, numbers, spare, tilt_at):
             log(P, STEP_LEAF)
             F[P[CLOSED_SHARE]] += share
             continue
