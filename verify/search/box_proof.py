@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from verify.bounds.compressed import CompressedSystem, Indices
 from verify.core.payload import Stream, varint
 from verify.core.query import Row
 from verify.kernel.build import Entry
@@ -27,6 +28,12 @@ class Names:
     places: Sequence[Entry]
     rows: Sequence[Row]
     cases: Sequence[frozenset[Row]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], system: CompressedSystem, cases: Indices) -> Names:
+        """Of a session over this system, whose rows behind the ReLUs these are; cases are row numbers."""
+        places = [(block, row) for block, row in system.places.tolist()]
+        return cls(places, rows, [frozenset(rows[r] for r in case) for case in cases.tolist()])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from verify.bounds.backward import propagate
-from verify.bounds.compressed import CompressedSystem, Indices, compress
+from verify.bounds.compressed import Indices, compress
 from verify.core.floats import Floats
 from verify.core.normal_form import Region
 from verify.core.verdict import Decision, Evidence
@@ -227,7 +227,7 @@ class Search:
         share = float(batch.share[0])
         if nested:
             return self.drive(explore, session, batch, share)
-        self.sketch.begin(int(batch.region[0]), self.names(system, rows, places))
+        self.sketch.begin(int(batch.region[0]), Names.of([problem.rows[r] for r in rows], system, places))
         if self.narrow and np.count_nonzero(batch.upper > batch.lower) > FEW_INPUTS:
             settled, began = self.frontier.settled, self.run.budget.clock()
             if self.drive(explore, session, batch, share, began + BOXES_TRIAL):
@@ -236,12 +236,6 @@ class Search:
             if session.open and slow and self.try_phases(batch, rows, places, settled):
                 return self.found is not None
         return bool(session.open) and not self.unsettled and self.drive(explore, session, batch, share)
-
-    def names(self, system: CompressedSystem, rows: Indices, places: Indices) -> Names:
-        """What the numbers in a box session's log mean."""
-        meant = [self.problem.rows[r] for r in rows]
-        cases = [frozenset(meant[r] for r in case) for case in places.tolist()]
-        return Names([tuple(p) for p in system.places.tolist()], meant, cases)
 
     def try_phases(self, batch: Batch, rows: Indices, places: Indices, settled: float) -> bool:
         """Search by ReLU phases for a while what splitting of inputs does not seem to end soon; true when that is over.
