@@ -119,9 +119,8 @@ def root(cases: list[list[int]], variables: dict[tuple[int, int], int]) -> RootV
 
 def test_numbers_are_those_of_the_root() -> None:
     """ReLUs, rows and cases have other numbers there; a ReLU that is no variable has none."""
-    raw = bytes(
-        [TIGHTEN, WEIGHTED, 2, *(0, 1, 3, 0, 7, 1, 200, 1, 2, 9), *(1, 2, 1, 2, 128, 2), LEAF]
-    )  # 200, 1: one number
+    closed = [2, *(0, 1, 3, 0, 7, 1, 200, 1, 2, 9), *(1, 2, 1, 2, 128, 2)]  # 200, 1 is one number
+    raw = bytes([TIGHTEN, WEIGHTED, 128 + len(closed), 0, *closed, LEAF])
     view = root([[0], [2, 1]], {(0, 1): 5, (1, 0): 3})
     found = Stream(BoxSteps(raw, NAMES)(lambda: view))
     assert [found.byte() for _ in range(3)] == [TIGHTEN, WEIGHTED, 2]
@@ -133,7 +132,7 @@ def test_numbers_are_those_of_the_root() -> None:
 
 
 def test_a_case_that_is_there_twice_is_closed_twice() -> None:
-    raw = bytes([WEIGHTED, 1, 1, 2, 0, LEAF])
+    raw = bytes([WEIGHTED, 132, 0, 1, 1, 2, 0, LEAF])
     found = BoxSteps(raw, NAMES)(lambda: root([[0], [2, 1], [0]], {}))
     assert found == bytes([WEIGHTED, 2, 0, WEIGHT, 0, 0, 2, WEIGHT, 0, 0, LEAF])
 

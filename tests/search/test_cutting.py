@@ -13,7 +13,7 @@ from verify.core.normal_form import normal_form
 from verify.core.payload import Stream, varint
 from verify.core.query import Query, Row
 from verify.kernel import check
-from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN
+from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
 from verify.kernel_fast import check_fast
 from verify.search import certify, cutting
 from verify.search.box_proof import BoxSteps
@@ -27,7 +27,9 @@ from verify.search.sketch import RegionSketch, Sketch
 def random_tree(rng: random.Random, leaves: int) -> bytes:
     before = bytes(rng.choices([TIGHTEN, REDUCE, BOUND, CLIP], k=rng.randint(0, 5)))
     if leaves == 1:
-        return before + bytes([LEAF])
+        size = rng.choice([0, 3, 200])
+        slopes = bytes([WEIGHTED, 128 + size % 128, size // 128]) + bytes(rng.choices(range(9, 256), k=size))
+        return before + rng.choice([b"", slopes]) + bytes([LEAF])
     left = rng.randint(1, leaves - 1)
     split = bytes([rng.choice([LOW, HIGH])]) + varint(rng.choice([0, 7, 200]))
     return before + split + random_tree(rng, left) + random_tree(rng, leaves - left)
@@ -43,6 +45,9 @@ def put_back(top: bytes, parts: list[bytes]) -> bytes:
             continue
         if opcode in (LOW, HIGH):
             stream.varint()
+        elif opcode == WEIGHTED:
+            size = stream.varint()
+            stream.at += size
         whole += top[begun : stream.at]
     return bytes(whole)
 

@@ -1,8 +1,9 @@
 """From a search by boxes to steps of the kernel: its ReLUs, rows and cases by the kernel's numbers.
 
 The compiled search writes down the kernel's own steps, except that for a box closed by slopes (WEIGHTED) it names, case
-by case, the row and some ReLUs, as the root's system numbers them, with their slopes.  How the kernel numbers its
-variables is known once its root is built: that of the whole region, or that of a part which begins afresh.
+by case, the row and some ReLUs, as the root's system numbers them, with their slopes, all behind its length.  How the
+kernel numbers its variables is known once its root is built: that of the whole region, or that of a part which begins
+afresh.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class _Translation:
 
     def _weighted(self, stream: Stream) -> bytes:
         """One step, without its opcode."""
+        stream.varint()  # its length
         cases: dict[int, bytes] = {}
         for _ in range(stream.varint()):
             case, row = self.names.cases[stream.varint()], self.names.rows[stream.varint()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from verify.core.payload import Stream, varint
+from verify.core.payload import varint
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, REDUCE, TIGHTEN, WEIGHTED
 
 LEAVES = 600  # of a part, about: what it costs to begin one is little beside walking it
@@ -55,7 +55,7 @@ def _nodes(steps: bytes) -> tuple[Sequence[int], Sequence[int]] | None:
             starts.append(at)
             ends.append(opcode == LEAF)
         elif opcode == WEIGHTED:
-            at = _after_slopes(steps, at)
+            at += 2 + steps[at] % 128 + 128 * steps[at + 1]  # the length of what closes the node: two bytes, always
         elif opcode not in (TIGHTEN, REDUCE, BOUND, CLIP):
             return None
     sizes, waiting = array("q", bytes(8 * len(ends))), list[int]()
@@ -63,15 +63,3 @@ def _nodes(steps: bytes) -> tuple[Sequence[int], Sequence[int]] | None:
         sizes[at] = 1 if ends[at] else waiting.pop() + waiting.pop()
         waiting.append(sizes[at])
     return starts, sizes
-
-
-def _after_slopes(steps: bytes, at: int) -> int:
-    """Where the slopes that close a node end: see verify.search.box_proof."""
-    stream = Stream(steps)
-    stream.at = at
-    for _ in range(stream.varint()):
-        stream.varint()
-        stream.varint()
-        for _ in range(2 * stream.varint()):
-            stream.varint()
-    return stream.at

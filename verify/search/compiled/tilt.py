@@ -14,6 +14,7 @@ from verify.search.compiled.layout import (
     CASE_LENGTH,
     CASE_ROWS,
     CASES,
+    LOG,
     LOG_SLOPES,
     LOG_USED,
     MASK,
@@ -93,10 +94,11 @@ def closed_by_slopes(F, P, system, d, unstable, still, row_bounds, x, numbers, s
     at: as for `dual_bound`, with weight 1 and no multipliers; spare: room for three numbers per ReLU; the system's
     j-th ReLU is number `numbers[j]` of the root's.
     """
-    if still * (4 + 5 * unstable) > LOG_SLOPES:
+    if 6 + still * (9 + 5 * unstable) > LOG_SLOPES:
         return False
     used = P[LOG_USED]
     log(P, WEIGHTED)
+    P[LOG_USED] += 2  # room for the length of what follows
     log_number(P, still)
     for case in range(P[CASES]):
         if P[P[MASK] + case] == 1:
@@ -106,4 +108,6 @@ def closed_by_slopes(F, P, system, d, unstable, still, row_bounds, x, numbers, s
                 return False
             log_number(P, case)
             log_slopes(F, P, unstable, row, numbers, at)
+    length = P[LOG_USED] - used - 3
+    P[P[LOG] + used + 1], P[P[LOG] + used + 2] = 128 + length % 128, length // 128
     return True
