@@ -19,6 +19,7 @@ from verify.kernel_fast import check_fast
 from verify.native import machine
 from verify.search import box_proof, certify, cutting, tiers
 from verify.search.box_proof import WEIGHT, BoxSteps, Names
+from verify.search.compiled import session
 from verify.search.decide import decide
 from verify.search.phase_proof import RootView
 
@@ -81,6 +82,24 @@ def test_slopes_that_do_not_close_a_node_are_mended(again: bool, monkeypatch: py
     assert (sum(counts.get("afresh", 0) for counts in by_rule) > 0) == again
 
 
+@pytest.mark.usefixtures("splitting", "compiled", "no_attack")
+def test_boxes_that_are_searched_anew_call_their_relus_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too little memory boxes get systems of their own, in the middle of a region's steps."""
+    nested, failed = list[bool](), list[int]()
+    explore_box, searched_at = tiers.Search.explore_box, certify.Cut.searched_at
+
+    def explored(self: tiers.Search, *words: object, **named: bool) -> bool:
+        nested.append(named.get("nested", False))
+        return explore_box(self, *words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tiers.Search, "explore_box", explored)
+    monkeypatch.setattr(certify.Cut, "searched_at", lambda *words: failed.append(1) or searched_at(*words))
+    monkeypatch.setattr(session, "MAX_ARENA", 1500)
+    found = [proved(deep_query(random.Random(seed), 1)) for seed in range(12)]
+    assert sum(nested) > 20 and not failed
+    assert sum(dict(decision.leaves).get("weighted", 0) for decision in found if decision is not None) > 20
+
+
 @pytest.mark.usefixtures("splitting")
 def test_the_plain_path_follows_slopes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the compiled kernel; where slopes fail it begins at the root."""
@@ -110,7 +129,7 @@ def test_a_refuted_claim_is_never_proved(number: int) -> None:
 
 
 R0, R1, R2 = (Row.of({}, {k: 1}, 0) for k in range(3))
-NAMES = Names([(0, 1), (0, 3), (1, 0)], [R0, R1, R2], [frozenset([R0, R1]), frozenset([R2])])
+NAMES = Names({(0, 1): 0, (0, 3): 1, (1, 0): 2}, [R0, R1, R2], [frozenset([R0, R1]), frozenset([R2])])
 
 
 def root(cases: list[list[int]], variables: dict[tuple[int, int], int]) -> RootView:

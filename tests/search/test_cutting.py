@@ -120,8 +120,8 @@ def test_a_part_whose_sketch_fits_another_box_is_searched_again(monkeypatch: pyt
     compiled_entry("kernel")
     monkeypatch.setattr(cutting, "LEAVES", 1)
     monkeypatch.setattr(certify, "FEW_MENDED", 0)
-    net = network(1, ([(0, [[1], [-1]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
-    query = over_box(net, -1, 1, Row.of({}, {0: -1}, Fraction(-11, 10)))  # |x| >= 1.1
+    net = network(2, ([(0, [[1, 0], [-1, 0]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
+    query = over_box(net, -1, 1, Row.of({}, {0: 1}, Fraction(-1, 10)))  # |x_0| <= -0.1
     asked = []
 
     def again(region: object) -> object:
@@ -129,7 +129,7 @@ def test_a_part_whose_sketch_fits_another_box_is_searched_again(monkeypatch: pyt
         run = Run(query, budget(), lambda _: True, lambda *_: None, sketch=Sketch(numbers=(0,)))
         return _searched_again(run, region)  # type: ignore[arg-type]
 
-    steps = bytes([LOW, 0, LEAF, LEAF])  # leaves that nothing closes
+    steps = bytes([LOW, 1, LEAF, LEAF])  # leaves that nothing closes but a split of the other input
     payload = certify.certify(query, [RegionSketch({}, BoxSteps(steps))], "unsat", again=again)  # type: ignore[arg-type]
     assert len(asked) == 2
     assert check(query, payload, "unsat").leaves["afresh"] == 2

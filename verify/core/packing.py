@@ -14,57 +14,64 @@ Nothing here judges a proof; what is unpacked is text that `verify.core.query_te
 
 from __future__ import annotations
 
-import lzma
 import re
 import struct
 import zlib
 from fractions import Fraction
+from importlib.util import find_spec
 
 from verify.core.canonical_json import malformed
-from verify.core.rational import digits
-from verify.errors import RejectedError
+from verify.errors import EvidenceError, RejectedError
 
-MAX_BODY = 128 << 20  # decompressed
-MOST_TRIED = 1 << 20  # bytes of a body: larger ones consist of payload, and stay as zlib makes them
+MAX_BODY = 128 << 20  # decompressed, of zlib
+MAX_PACKED = 1 << 20  # a larger body is never packed: it consists of payload, and stays as zlib makes it
 DICTIONARY, MEMORY = 1 << 20, 64 << 20  # of xz: what is written needs, and what may be needed to read
 MOST_PLACES = 400  # behind the point
+POWER = 10**MOST_PLACES
 MOST_DIGITS = 1000  # of a decimal
+PREFIX = 4  # bytes that tell the query's length
 XZ = b"\xfd7zXZ\x00"
 _NUMBER = r'"(-?[0-9]+(?:/[0-9]+)?)"'
 _SIDES = re.compile(rf'\["<=",\[\[([0-9]+),"-1"\]\],\[\],{_NUMBER}\],\["<=",\[\[\1,"1"\]\],\[\],{_NUMBER}\],?')
-_FRACTION = re.compile(r"(-?[0-9]+)/([0-9]+)")
+_FRACTION = re.compile(r"(?<![0-9])(-?[0-9]{1,400})/([0-9]{1,400})(?![0-9])")
 _PACKED_SIDES = re.compile(r"\x01([^\x01-\x03]*)\x03([^\x01-\x03]*)\x03(,?)|\x02([^\x01-\x03]*)\x03(,?)")
 _PLACES = re.compile(r"[0-9]{1,3}")
-_LAST_NUMBER = re.compile(r"-?[0-9]+\Z")
 _MARKS = re.compile(r"[\x00-\x1f]")
 
 
 def compress(query: bytes, payload: bytes) -> bytes:
     """What a certificate holds of them."""
     plain = zlib.compress(_body(query, payload), 9)
-    shorter = _shorter(query) if len(query) + len(payload) <= MOST_TRIED else None
+    shorter = _shorter(query) if len(query) + len(payload) <= MAX_PACKED - PREFIX else None
     if shorter is None:
         return plain
+    import lzma
+
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": DICTIONARY, "lc": 0, "lp": 0, "pb": 0}]
     packed = lzma.compress(_body(shorter, payload), lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=filters)
     return packed if len(packed) < len(plain) else plain
 
 
 def _shorter(query: bytes) -> bytes | None:
-    """The packed query, if it is sure to be read back."""
+    """The packed query, if it is sure to be read back here and there is something to read it with."""
+    if find_spec("_lzma") is None:
+        return None
     try:
         shorter = pack(query)
-        return shorter if unpack(shorter) == query else None
+        return shorter if len(shorter) <= len(query) and unpack(shorter) == query else None
     except (UnicodeDecodeError, RejectedError):
         return None
 
 
 def decompress(data: bytes) -> tuple[bytes, bytes]:
-    """Query and payload, in bounded memory and time.  Raises RejectedError E510."""
-    if data.startswith(XZ):
-        query, payload = prefixed(_whole(lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY), data), MAX_BODY, "the query")
-        return unpack(query), payload
-    return prefixed(_unzipped(data), MAX_BODY, "the query")
+    """Query and payload, in bounded memory and time.
+
+    Raises RejectedError E510, EvidenceError E502 (this Python has no xz).
+    """
+    if not data.startswith(XZ):
+        return prefixed(_unzipped(data), MAX_BODY, "the query")
+    query, payload = prefixed(_unpacked(data), MAX_PACKED, "the query")
+    return unpack(query), payload
 
 
 def _body(query: bytes, payload: bytes) -> bytes:
@@ -89,25 +96,30 @@ def _unzipped(data: bytes) -> bytes:
     try:
         body = reader.decompress(data, MAX_BODY)
         if not reader.eof and reader.decompress(reader.unconsumed_tail, 1):
-            raise _too_large()
+            raise _too_large(MAX_BODY)
     except zlib.error:
         raise malformed("the compressed part is damaged") from None
     return _ended(body, reader.eof, reader.unused_data)
 
 
-def _whole(reader: lzma.LZMADecompressor, data: bytes) -> bytes:
-    """One whole xz stream and nothing after it, of at most MAX_BODY bytes."""
+def _unpacked(data: bytes) -> bytes:
+    """One whole xz stream and nothing after it, of at most MAX_PACKED bytes."""
+    if find_spec("_lzma") is None:
+        raise EvidenceError("E502", "this certificate is packed as xz", fix="use a Python that has the module lzma")
+    import lzma
+
+    reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
     try:
-        body = reader.decompress(data, MAX_BODY)
+        body = reader.decompress(data, MAX_PACKED)
         if not reader.eof and not reader.needs_input and reader.decompress(b"", 1):
-            raise _too_large()
+            raise _too_large(MAX_PACKED)
     except (lzma.LZMAError, EOFError):
         raise malformed("the compressed part is damaged") from None
     return _ended(body, reader.eof, reader.unused_data)
 
 
-def _too_large() -> Exception:
-    return malformed(f"the proof decompresses to more than {MAX_BODY} bytes")
+def _too_large(limit: int) -> RejectedError:
+    return malformed(f"the proof decompresses to more than {limit} bytes")
 
 
 def _ended(body: bytes, eof: bool, rest: bytes) -> bytes:
@@ -150,8 +162,8 @@ def unpack(packed: bytes) -> bytes:
         lower, upper = (match[1], match[2]) if both else (_negated(match[4]), match[4])
         found = f'["<=",[[{k},"-1"]],[],"{lower}"],["<=",[[{k},"1"]],[],"{upper}"]{match[3] if both else match[5]}'
         size += len(found)
-        if size > MAX_BODY:
-            raise _too_large()
+        if size > MAX_PACKED:
+            raise _too_large(MAX_PACKED)
         return found
 
     text = _PACKED_SIDES.sub(sides, text)
@@ -165,16 +177,17 @@ def _with_fractions(text: str) -> str:
     first, *others = text.split("\x04")
     out, size = [first], len(text)
     for piece in others:
-        number, places = _LAST_NUMBER.search(out[-1][-MOST_DIGITS:]), _PLACES.match(piece)
-        if number is None or places is None or int(places[0]) > MOST_PLACES:
+        before, places = out[-1], _PLACES.match(piece)
+        rest = before.rstrip("0123456789")
+        number = before[len(rest) :]
+        if not 0 < len(number) <= MOST_DIGITS or places is None or int(places[0]) > MOST_PLACES:
             raise malformed("the packed query has a damaged number")
-        value = Fraction(int(number[0]), 10 ** int(places[0]))
-        found = f"{digits(value.numerator)}/{digits(value.denominator)}"
-        out[-1] = out[-1][: -len(number[0])]
-        out += [found, piece[places.end() :]]
-        size += len(found)
-        if size > MAX_BODY:
-            raise _too_large()
+        value = Fraction(int(number), 10 ** int(places[0]))
+        out[-1] = rest  # a sign, if there is one, stays
+        out += [f"{value.numerator}/{value.denominator}", piece[places.end() :]]
+        size += len(out[-2])
+        if size > MAX_PACKED:
+            raise _too_large(MAX_PACKED)
     return "".join(out)
 
 
@@ -186,11 +199,12 @@ def _negated(number: str) -> str:
 
 def _decimal(match: re.Match[str]) -> str:
     """A fraction as a decimal, if it is one of few places."""
-    if len(match[0]) > MOST_PLACES:
+    denominator, fives = int(match[2]), 0
+    if denominator <= 1 or POWER % denominator:
         return match[0]
-    denominator, places = int(match[2]), 0
-    while places < MOST_PLACES and denominator and 10**places % denominator:
-        places += 1
-    if not places or 10**places % denominator:
-        return match[0]
+    twos = (denominator & -denominator).bit_length() - 1
+    rest = denominator >> twos
+    while rest > 1:
+        rest, fives = rest // 5, fives + 1
+    places = max(twos, fives)
     return f"{int(match[1]) * (10**places // denominator)}\x04{places}"

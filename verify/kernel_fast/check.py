@@ -54,8 +54,8 @@ class Closed:
 class Known:
     """Regions that walks of this process have closed, by network, region and scales.
 
-    Only `FastWalk` adds to it, and only steps that it has taken.  Where the same bytes come again for the same region,
-    they need not be walked again.
+    Only `FastWalk` adds to it, and only steps that it has taken.  Where the same bytes come again for the same region
+    afresh, they need not be walked again.
     """
 
     closed: dict[tuple[Network, Region, tuple[int, ...]], Closed] = field(default_factory=dict)
@@ -114,9 +114,12 @@ class Fast:
     def prove_region(
         self, network: Network, region: Region, stream: Stream, counts: dict[str, int], nested: int = 0
     ) -> int:
-        """As `verify.kernel.walk.prove_region`; returns how many regions afresh lie inside one another."""
+        """As `verify.kernel.walk.prove_region`; returns how many regions afresh lie inside one another.
+
+        Of the query's own regions nothing is taken as known: they are walked, but for such parts.
+        """
         scales = read_scales(network, region.numbered()[0], stream)
-        closed = self.known.closed.get((network, region, tuple(scales)))
+        closed = self.known.closed.get((network, region, tuple(scales))) if nested else None
         if not closed or nested + closed.depth > MOST_NESTED or not stream.data.startswith(closed.steps, stream.at):
             walk = FastWalk(self, network, region, scales, nested)
             walk.begin(stream.data, stream.at)
@@ -306,6 +309,11 @@ class FastWalk:
         inside = self.path.prove_region(self.network, self.part(), stream, self.others, self.nested + 1)
         self.depth = max(self.depth, 1 + inside)
         self.numbers[at.SYSTEM], self.numbers[at.RULE] = 0, at.BY_AFRESH
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the node's rows have been bounded."""
+        return any(self._array(at.VALID, len(self.rows)))
 
     @property
     def is_closed(self) -> bool:

@@ -170,7 +170,7 @@ def read_hints(A, B, place, limit, system):
         gap, value = varint(A, B), varint(A, B)
         if gap < 0 or value < 0 or value > limit:
             return False
-        j += 1 + gap
+        j = min(j + 1 + gap, A[at.MOST])  # there is none of that number or above; a sum of many gaps would wrap around
         if system != 0 and j < A[at.MOST] and A[A[at.POSITION] + j] >= 0:
             A[place + A[A[at.POSITION] + j]] = value
     return count >= 0

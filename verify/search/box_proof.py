@@ -1,7 +1,7 @@
 """From a search by boxes to steps of the kernel: its ReLUs, rows and cases by the kernel's numbers.
 
 The compiled search writes down the kernel's own steps, except that for a box closed by slopes (WEIGHTED) it names, case
-by case, the row and some ReLUs, as the root's system numbers them, with their slopes, all behind its length.  How the
+by case, the row and some ReLUs, as `Names` numbers them, with their slopes, all behind its length.  How the
 kernel numbers its variables is known once its root is built: that of the whole region, or that of a part which begins
 afresh.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from verify.bounds.compressed import CompressedSystem, Indices
 from verify.core.payload import Stream, varint
@@ -24,17 +26,24 @@ WEIGHT = 16  # of the row: slopes times weights are rounded to whole numbers
 
 @dataclass(frozen=True)
 class Names:
-    """What the numbers in a search's steps mean: the ReLUs' (block, row), the rows, and each case's rows."""
+    """What the numbers in a search's steps mean: the ReLUs' (block, row), the rows, and each case's rows.
 
-    places: Sequence[Entry]
+    `places` grows with the systems of boxes that are searched anew.
+    """
+
+    places: dict[Entry, int]
     rows: Sequence[Row]
     cases: Sequence[frozenset[Row]]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], system: CompressedSystem, cases: Indices) -> Names:
-        """Of a session over this system, whose rows behind the ReLUs these are; cases are row numbers."""
-        places = [(block, row) for block, row in system.places.tolist()]
-        return cls(places, rows, [frozenset(rows[r] for r in case) for case in cases.tolist()])
+    def of(cls, rows: Sequence[Row], cases: Indices) -> Names:
+        """Of sessions whose systems have these rows behind their ReLUs; cases are row numbers."""
+        return cls({}, rows, [frozenset(rows[r] for r in case) for case in cases.tolist()])
+
+    def numbers(self, system: CompressedSystem) -> Indices:
+        """By the system's ReLUs, the same for the same one in every system."""
+        entries = [(block, row) for block, row in system.places.tolist()]
+        return np.array([self.places.setdefault(entry, len(self.places)) for entry in entries], np.int64)
 
 
 @dataclass(frozen=True)

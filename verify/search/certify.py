@@ -17,7 +17,7 @@ from verify.core.query import Query, Row
 from verify.kernel.build import Entry, Root
 from verify.kernel.check import Claim, claimed_regions
 from verify.kernel.system import ONE, Node
-from verify.kernel.walk import EXACT, LOW, MOST_NESTED, Walk, exact_box
+from verify.kernel.walk import BOUND, EXACT, LOW, MOST_NESTED, Walk, exact_box
 from verify.kernel_fast.check import Fast, FastWalk, Known, StoppedError, fast_path, never
 from verify.kernel_fast.layout import AFRESH_STEP, DONE, NOT_CLOSED, OPEN_LEAF
 from verify.kernel_fast.tables import RefusedError, WrongStepError
@@ -41,7 +41,7 @@ TIE = ONE >> 26  # rows nearer to zero than this may be ties, which no split res
 SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
-FIRST_SHARE = 0.03  # of the parts, after which the pace tells as much
+FIRST_SHARE = 0.15  # of the parts, after which the pace tells as much
 
 
 class MissedError(Exception):
@@ -196,21 +196,27 @@ class Mender:
         `slack`: how far the rows' bounds stay below zero, in units of 2^-P.
         Raises RejectedError, MissedError, StoppedError.
         """
+        self.count()
+        small = sum(len(t.matrix.values) for b in self.network.blocks for t in b.terms) <= SMALL_WEIGHTS
+        few = unstable <= (EXACT_UNSTABLE_SMALL if small else EXACT_UNSTABLE)
+        axis = max(range(len(box[0])), key=lambda k: self._width(box, k))
+        whole = self._width(box, axis) < 2
+        exact = None
+        if whole or (few and (slack < TIE or self.mended > SPLIT_FIRST)):
+            exact = self._exact_steps(box, open_cases)
+        if exact is not None:
+            return bytes([EXACT]) + exact + OPEN
+        if whole:
+            raise RejectedError("a leaf cannot be split further")
+        return bytes([LOW]) + varint(axis) + AGAIN + AGAIN
+
+    def count(self) -> None:
+        """One more leaf is mended.  Raises TooManyError, StoppedError."""
         self.mended += 1
         if self.stop():
             raise StoppedError
         if self.mended > self.most:
             raise TooManyError("too many leaves stay open")
-        small = sum(len(t.matrix.values) for b in self.network.blocks for t in b.terms) <= SMALL_WEIGHTS
-        few = unstable <= (EXACT_UNSTABLE_SMALL if small else EXACT_UNSTABLE)
-        few = few and (slack < TIE or self.mended > SPLIT_FIRST)
-        exact = self._exact_steps(box, open_cases) if few else None
-        if exact is not None:
-            return bytes([EXACT]) + exact + OPEN
-        axis = max(range(len(box[0])), key=lambda k: self._width(box, k))
-        if self._width(box, axis) < 2:
-            raise RejectedError("a leaf cannot be split further")
-        return bytes([LOW]) + varint(axis) + AGAIN + AGAIN
 
     def _width(self, box: IntegerBox, k: int) -> int:
         """Of a side, in the region's own measure; 0 for an input that does not vary."""
@@ -267,6 +273,8 @@ class Cut:
 
     def open_leaf(self, walk: FastWalk) -> bytes:
         """What stands for a leaf that is open."""
+        if not walk.is_bounded:  # the search had no use for it here, but the kernel may
+            return bytes([BOUND]) + OPEN
         unstable = sum(low < 0 < high for low, high in zip(*walk.bounds(), strict=True))
         return self.mender.steps(walk.box(), walk.open_cases(), unstable, walk.slack())
 
@@ -274,6 +282,7 @@ class Cut:
         """Close the node by a search of its own: where slopes did not, halves without any would be far too many."""
         if self.means.again is None or self.mender.nested >= MOST_NESTED or walk.at_root():
             return False
+        self.mender.count()
         walk.take_afresh(self.searched(walk.part(), self.means.again))
         return True
 

@@ -67,6 +67,10 @@ class Sketch:
         """Steps of this region follow, from its root."""
         self.steps[self.numbers[k]], self.names[self.numbers[k]] = [], names
 
+    def names_of(self, k: int) -> Names:
+        """Of a region whose steps have begun."""
+        return self.names[self.numbers[k]]
+
     def add(self, k: int, steps: bytes) -> None:
         """Further steps; without a beginning they would make no sense, and are dropped."""
         if self.numbers[k] in self.steps:

@@ -223,11 +223,13 @@ class Search:
         if by_inputs is None:
             self.unsettled = True
             return False
-        session = BoxSession(by_inputs, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows])
+        if not nested:
+            self.sketch.begin(int(batch.region[0]), Names.of([problem.rows[r] for r in rows], places))
+        numbers = self.sketch.names_of(int(batch.region[0])).numbers(system)
+        session = BoxSession(by_inputs, system, (batch.lower[0], batch.upper[0]), places, problem.strict[rows], numbers)
         share = float(batch.share[0])
         if nested:
             return self.drive(explore, session, batch, share)
-        self.sketch.begin(int(batch.region[0]), Names.of([problem.rows[r] for r in rows], system, places))
         if self.narrow and np.count_nonzero(batch.upper > batch.lower) > FEW_INPUTS:
             settled, began = self.frontier.settled, self.run.budget.clock()
             if self.drive(explore, session, batch, share, began + BOXES_TRIAL):

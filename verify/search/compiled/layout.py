@@ -37,7 +37,7 @@ from __future__ import annotations
     REFINE_SPLITS,  # by phases: how often the box may be split for one bound of it
     BOX_LIMIT,  # boxes to visit before returning
     BOXES_DONE,  # total so far
-    LOG,  # P offset: the steps taken, in the words of verify.kernel.walk
+    LOG,  # P offset: the steps taken, as verify.search.box_proof or phase_proof reads them
     LOG_SIZE,
     LOG_USED,
     NUMBERS,  # F offset, by phases: what closed the nodes that the log calls leaves

@@ -47,7 +47,7 @@ class Session:
         return int(self.integers[layout.DEPTH])
 
     def take_log(self) -> bytes:
-        """The steps taken since the last call, as verify.kernel.walk reads them."""
+        """The steps taken since the last call, as verify.search.box_proof reads them."""
         at, used = self.integers[layout.LOG], self.integers[layout.LOG_USED]
         self.integers[layout.LOG_USED] = 0
         return self.integers[at : at + used].astype(np.uint8).tobytes()
@@ -62,7 +62,8 @@ class Session:
 class BoxSession(Session):
     """Explores one box with the compiled search.
 
-    `cases` are rows of numbers into the system's query rows, all of one length; `strict` is per query row.
+    `cases` are rows of numbers into the system's query rows, all of one length; `strict` is per query row; `numbers`
+    is what the log calls the system's ReLUs, if not by their places.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class BoxSession(Session):
         box: tuple[Floats, Floats],
         cases: npt.NDArray[np.int64],
         strict: npt.NDArray[np.bool_],
+        numbers: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.explore = explore
         d, unstable = system.inputs, system.unstable
@@ -105,18 +107,20 @@ class BoxSession(Session):
         P[layout.WIDEST], P[layout.DEPTH_LIMIT], P[layout.JUDGE_BELOW] = unstable, DEPTH_LIMIT, -1
         P[header : header + cases.size] = cases.ravel()
         P[header + cases.size : header + cases.size + count] = strict
-        self._write_root(system, root, box)
+        self._write_root(system, root, box, np.arange(unstable) if numbers is None else numbers)
 
     @staticmethod
     def _scratch_size(d: int, unstable: int, count: int) -> int:
         per_relu = 2 + 4 + d + 1 + 1 + count + 1 + 1 + PER_RELU_TILTED
         return unstable * per_relu + 1 + count * (1 + (d + 1) + 3) + 5 * d + 2
 
-    def _write_root(self, system: CompressedSystem, root: Floats, box: tuple[Floats, Floats]) -> None:
+    def _write_root(
+        self, system: CompressedSystem, root: Floats, box: tuple[Floats, Floats], numbers: npt.NDArray[np.int64]
+    ) -> None:
         P, F = self.integers, self.floats
         F[P[layout.ARENA] : P[layout.ARENA] + len(root)] = root
         F[P[layout.TINY]] = underflow_allowance(system, root, box)
-        frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper, np.arange(system.unstable)])
+        frame = np.concatenate([box[0], box[1], [1.0], system.lower, system.upper, numbers])
         F[: len(frame)] = frame
         F[P[layout.TINY] - 1 - (PER_RELU_TILTED - 2) * system.unstable] = 1.0  # the weight of a row that is tilted
         head = P[layout.INT_FRAMES]

@@ -24,7 +24,7 @@ from verify.search.compiled.layout import (
 from verify.search.compiled.log import WEIGHTED, log, log_number
 from verify.search.compiled.system import SHAKY, compiled
 
-STEPS = 4
+STEPS = 6
 RATE = 0.6  # of the first step
 CLEAR = 2.0**-5  # of what was missing at first: the kernel's bounds may be a little worse
 ONE = np.int64(1)  # typed: Numba compiles a function anew for every literal it is called with
