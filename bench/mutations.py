@@ -26,6 +26,7 @@ sys.path.insert(0, ".")
 from bench.corpus import Instance, Unpacked, by_family, read_corpus
 from verify.core.budget import Budget
 from verify.core.query import Formula, Query, Row
+from verify.core.payload import varint
 from verify.errors import VerifyError
 from verify.kernel import RejectedError
 from verify.kernel.walk import AFRESH, BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
@@ -67,7 +68,7 @@ def mutate(payload: bytes, rng: random.Random) -> bytes:
     data = bytearray(payload)
     for _ in range(rng.randint(0, 4)):
         at = rng.randrange(len(data))
-        kind = rng.randrange(9)
+        kind = rng.randrange(10)
         if kind == 0:  # a subtree becomes a leaf
             data[at : at + rng.randint(1, 40)] = bytes([LEAF])
         elif kind == 1:  # a part is left out
@@ -83,10 +84,15 @@ def mutate(payload: bytes, rng: random.Random) -> bytes:
             data += bytes([LEAF]) * rng.randint(0, 3)
         elif kind == 6:  # split the other half first
             data[at] = {LOW: HIGH, HIGH: LOW}.get(data[at], data[at])
-        elif (
-            kind == 7
-        ):  # a region afresh, with the scales of the whole: they follow the numbers of regions and of slopes
+        elif kind == 7:  # a region afresh, with the scales of the whole, which follow the numbers of regions and slopes
             data[at:at] = bytes([AFRESH]) + data[2 : 2 + rng.randint(2, 16)]
+        elif kind == 8:  # weights for variables whose numbers leave 64 bits
+            wide = varint((1 << 56) - 1) + varint(rng.randint(0, 256))
+            many = varint(rng.choice((1, 129, 257)) + 1)
+            hints = (
+                many + wide * (many[0] % 128 + 128 * (len(many) > 1 and many[1]) - 1) + varint(rng.randint(0, 999)) * 2
+            )
+            data[at:at] = bytes([WEIGHTED, 1, 0, rng.randint(0, 255)]) + hints + varint(0) + bytes([LEAF])
         else:
             data[at] = rng.randrange(256)
         if not data:

@@ -307,6 +307,19 @@ def test_a_twin_has_the_other_phase() -> None:
             check(query_of(most % false, bent), closing(pattern(LOW, 0, LEAF, LEAF)), "unsat")
 
 
+def test_of_twins_that_are_both_open_nothing_is_known() -> None:
+    """|x| falls left of 0, and a split of y does not change that."""
+    bent = network_of((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0))
+    with pytest.raises(RejectedError, match="may hold"):
+        check(query_of(MONOTONE, bent), closing(pattern(LOW, 1, LEAF, LEAF)), "unsat")
+
+
+def test_an_input_that_nothing_reads_has_no_slope() -> None:
+    block = Block((Term(1, Matrix.dense(1, 1, Numbers.of_floats([3.0]))),), Numbers.zeros(1), bytes(1))
+    net = Network((Port("a", (1, 2), 0), Port("b", (1, 1), 1)), (Port("y", (1, 1), 2),), (block,))
+    assert Model(net).slopes([[ACTIVE]], [1]) == [(0, 0), (0, 0), (3, 3)]
+
+
 def test_each_hull_has_a_root_of_its_own() -> None:
     query = query_of(
         "forall a, b : n.input  assume same(a, b) except x  assume a.x <= b.x"
