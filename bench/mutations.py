@@ -25,8 +25,8 @@ sys.path.insert(0, ".")
 
 from bench.corpus import Instance, Unpacked, by_family, read_corpus
 from verify.core.budget import Budget
-from verify.core.query import Formula, Query, Row
 from verify.core.payload import varint
+from verify.core.query import Formula, Query, Row
 from verify.errors import VerifyError
 from verify.kernel import RejectedError
 from verify.kernel.walk import AFRESH, BOUND, CASES, CLIP, EXACT, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
