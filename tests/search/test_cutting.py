@@ -8,13 +8,14 @@ from fractions import Fraction
 import pytest
 
 from tests.search.networks import budget, compiled_entry, network, over_box
+from tests.search.test_box_proof import deep_query
 from verify.core.evaluate import evaluate
 from verify.core.normal_form import normal_form
 from verify.core.payload import Stream, varint
 from verify.core.query import Query, Row
-from verify.kernel import check
+from verify.kernel import RejectedError, check
 from verify.kernel.walk import AFRESH, BOUND, CLIP, HIGH, LEAF, LOW, PHASES, REDUCE, TIGHTEN, WEIGHTED
-from verify.kernel_fast import check_fast
+from verify.kernel_fast import StoppedError, check_fast
 from verify.search import certify, cutting
 from verify.search.box_proof import BoxSteps
 from verify.search.cutting import cut
@@ -142,3 +143,40 @@ def test_a_part_that_holds_a_solution_is_a_defect() -> None:
     with pytest.raises(certify.MissedError):
         _searched_again(run, normal_form(query).regions[0])
     assert decide(query, budget()).answer == "sat"
+
+
+@pytest.mark.usefixtures("splitting", "compiled")
+def test_parts_made_side_by_side_are_those_made_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the steps before them are mended, so that some come to other boxes."""
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    monkeypatch.setattr(cutting, "SHARE", 2)
+    side_by_side, in_turn = list[object](), list[object]()
+    for count, found in ((2, side_by_side), (1, in_turn)):
+        monkeypatch.setattr(certify, "threads", lambda count=count: count)
+        for number in range(12):
+            decision = decide(deep_query(random.Random(number), 1), budget(), certificate=True)
+            found.append((decision.answer, decision.payload, decision.leaves))
+    assert side_by_side == in_turn
+    assert sum(dict(leaves).get("afresh", 0) for _, _, leaves in side_by_side) > 20  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("splitting", "compiled")
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_part_that_fails_ends_the_certificate(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "LEAVES", 1)
+    monkeypatch.setattr(certify, "threads", lambda: count)
+    calls: list[int] = []
+
+    def stopped(*_: object) -> bytes:
+        calls.append(1)
+        if len(calls) > 1:
+            raise StoppedError
+        return b""
+
+    net = network(2, ([(0, [[1, 0], [-1, 0]])], [0, 0], True), ([(1, [[1, 1]])], [0], False))
+    query = over_box(net, -1, 1, Row.of({}, {0: 1}, Fraction(-1, 10)))
+    monkeypatch.setattr(certify.Cut, "part", stopped)
+    steps = bytes([LOW, 0, LEAF, LOW, 1, LEAF, LEAF])
+    with pytest.raises((StoppedError, RejectedError, certify.UncertifiedError)):
+        certify.certify(query, [RegionSketch({}, BoxSteps(steps))], "unsat")
+    assert len(calls) >= 1

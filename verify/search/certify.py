@@ -7,7 +7,9 @@ the box is split once more, and leaves at ties get an exact proof.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from threading import Lock
 
 from verify.core.floats import FloatPlan, OutOfRangeError
 from verify.core.network import Network
@@ -26,6 +28,7 @@ from verify.search.exact_leaf import Solution, prove_exactly
 from verify.search.phase_proof import RootView
 from verify.search.scales import UncertifiedError, fast_root, root_scales
 from verify.search.script import Script
+from verify.search.sharing import threads
 from verify.search.sketch import AGAIN, DIRECT, OPEN, RegionSketch, Steps
 from verify.search.slope_proof import Drafts, MendingDifferences, remaining
 
@@ -42,6 +45,9 @@ SPLIT_FIRST = 200  # … others are split first, so many of them
 FEW_REGIONS = 32  # after so many the pace tells how long the others will take
 ROOM = 1 << 16  # in front of the steps, for those that mending puts there
 FIRST_SHARE = 0.15  # of the parts, after which the pace tells as much
+
+
+SEARCHING = Lock()
 
 
 class MissedError(Exception):
@@ -163,7 +169,10 @@ def _by_fast_path(mender: Mender, sketch: Steps, means: Means, fast: Fast) -> by
     if not (means.mend or parts or mender.nested):
         return header(scales) + sketch(view)
     try:
-        return header(scales) + Cut(mender, means, fast, parts).mend(walk, sketch(view))
+        cut, steps = Cut(mender, means, fast, parts), sketch(view)
+        if len(parts) > 1 and not mender.nested and threads() > 1:
+            cut.ahead(FastWalk(fast, network, region, scales), steps)
+        return header(scales) + cut.mend(walk, steps)
     except WrongStepError:  # steps that are none here: from the root, then
         return header(scales) + Cut(mender, means, fast, []).mend(FastWalk(fast, network, region, scales), DIRECT)
 
@@ -247,12 +256,47 @@ class Mending(Walk):
 
 @dataclass(frozen=True)
 class Cut:
-    """Mends in compiled code.  `parts`: what the number after AFRESH stands for."""
+    """Mends in compiled code.  `parts`: what the number after AFRESH stands for; `made`: their steps, once they are."""
 
     mender: Mender
     means: Means
     fast: Fast
     parts: Sequence[BoxSteps]
+    made: dict[tuple[int, Region], bytes] = field(default_factory=dict)
+
+    def ahead(self, walk: FastWalk, sketch: bytes) -> None:
+        """Make the parts side by side, each as the sketch alone leads to it.  Raises as `mend`."""
+        wanted = self.scout(walk, sketch)
+        size = sum(len(self.parts[number].raw) for number, _ in wanted)
+        done = 0
+        with ThreadPoolExecutor(min(threads(), max(1, len(wanted)))) as pool:
+            under_way = {
+                pool.submit(self.part, region, self.parts[number]): (number, region) for number, region in wanted
+            }
+            try:
+                for part in as_completed(under_way):
+                    self.made[under_way[part]] = part.result()
+                    done += len(self.parts[under_way[part][0]].raw)
+                    if self.mender.stop(done / size if done > FIRST_SHARE * size else 0.0):  # parts differ much
+                        raise StoppedError
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def scout(self, walk: FastWalk, sketch: bytes) -> list[tuple[int, Region]]:
+        """Which parts the steps come to; what they leave open besides is left alone."""
+        found: list[tuple[int, Region]] = []
+        walk.begin(sketch, 0)
+        while (status := walk.advance()) != DONE:
+            if status == AFRESH_STEP:
+                stream = walk.stream()
+                number = stream.varint()
+                if not walk.is_closed:
+                    found.append((number, walk.part()))
+                walk.skip(stream.at)
+            if status != NOT_CLOSED:
+                walk.close()
+        return found
 
     def mend(self, walk: FastWalk, sketch: bytes) -> bytes:
         """The steps that the walk took.  Raises RefusedError, RejectedError, MissedError, StoppedError."""
@@ -291,10 +335,14 @@ class Cut:
         stream = walk.stream()
         number = stream.varint()
         if not walk.is_closed:
-            done, whole = (sum(len(p.raw) for p in parts) for parts in (self.parts[:number], self.parts))
-            if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
-                raise StoppedError
-            walk.take_afresh(self.part(walk.part(), self.parts[number]))
+            region = walk.part()
+            made = self.made.pop((number, region), None)
+            if made is None:
+                done, whole = (sum(len(p.raw) for p in parts) for parts in (self.parts[:number], self.parts))
+                if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
+                    raise StoppedError
+                made = self.part(region, self.parts[number])
+            walk.take_afresh(made)
         walk.skip(stream.at)
 
     def part(self, region: Region, sketch: BoxSteps) -> bytes:
@@ -308,5 +356,7 @@ class Cut:
         return self.searched(region, self.means.again)
 
     def searched(self, region: Region, again: Callable[[Region], Steps]) -> bytes:
-        """A part's scales and steps by a search of its own."""
-        return _by_fast_path(self.mender.inside(region, MOST_MENDED), again(region), self.means, self.fast)
+        """A part's scales and steps by a search of its own; one at a time, since Z3 may take part in it."""
+        with SEARCHING:
+            steps = again(region)
+        return _by_fast_path(self.mender.inside(region, MOST_MENDED), steps, self.means, self.fast)
