@@ -245,8 +245,7 @@ def explore(P, F):
     """Work on the stack until it is empty or something needs the caller; returns a status of `layout`."""
     d, count, widest, tiny = P[INPUTS], P[ROWS], P[WIDEST], F[P[TINY]]
     box = P[SCRATCH]
-    x = box + 2 * d
-    lows = x + d
+    x, lows = box + 2 * d, box + 3 * d
     highs = lows + widest
     relaxations = highs + widest
     slopes = relaxations + 4 * widest
