@@ -80,7 +80,11 @@ def trusted(record: Record, outcome: Outcome) -> list[str]:
         return [reading]
     fast = outcome.checked is not None and outcome.checked.mode == "fast"
     kernel = f"the kernel's rules ({record.rule}) and its code"
-    return [f"{kernel}, NumPy's products of integers below 2^53; {reading}" if fast else f"{kernel}; {reading}"]
+    return [
+        f"{kernel}, its compiled form (NumPy, Numba, LLVM, the code cache); {reading}"
+        if fast
+        else f"{kernel}; {reading}"
+    ]
 
 
 def _semantics(record: Record) -> str:
