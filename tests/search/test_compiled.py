@@ -170,6 +170,13 @@ def test_a_full_stack_hands_boxes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert layout.FULL in statuses
 
 
+@pytest.mark.usefixtures("splitting", "compiled", "no_attack")
+def test_a_box_that_never_fits_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoxSession, "run", lambda self, _: layout.FULL if self.open else layout.DONE)
+    found = decide(hard_query(random.Random(0)), budget(20))
+    assert (found.answer, found.settled < 1) == ("unknown", True)
+
+
 # -- the cache file ----------------------------------------------------------------------------------------------
 
 

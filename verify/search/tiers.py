@@ -51,11 +51,9 @@ FIRST_BOXES, MOST_BOXES = 256, 1 << 14  # boxes per call of the compiled search
 CHUNK_SECONDS = 0.1
 REFINE_SHARE = 0.4  # of the time that is left, at most, for tightening a wide box before it is split
 FIRST_TRIAL = 1.0  # seconds by phases before bounds are refined further; later as long as the box has taken so far
-ATTACK_PAUSE = 2.0  # seconds of splitting per second of attack …
-PHASES_PAUSE = (
-    4.0  # … and so many more after every round, by phases: there a point in reach is found early or not at all
-)
+ATTACK_PAUSE, PHASES_PAUSE = 2.0, 4.0  # seconds of splitting per second of attack; by phases more after every round
 SMALL_WEIGHTS = 1000  # networks that Z3 decides whole when few ReLUs are unstable
+MOST_NESTED = 50  # boxes searched anew inside one another, for want of memory
 MANY_TIES = 64  # after so many questions ties lie along a face, and larger boxes go to the judge
 
 
@@ -77,6 +75,7 @@ class Search:
         self.phases_left_open = False
         self.unsettled = False  # some part of the domain was given up
         self.sketch = run.sketch
+        self.nested = 0  # boxes under way that were searched anew inside one another
 
     def decide(self) -> Decision:
         """Run the tiers one after the other until one of them decides."""
@@ -292,8 +291,7 @@ class Search:
         system, rows = refinement.system, [self.problem.rows[r] for r in refinement.rows]
         share, region = float(batch.share[0]) / parts, int(batch.region[0])
         for number, case in enumerate(cases):
-            if self.run.stop():
-                self.unsettled = True  # this case and those after it
+            self.unsettled |= self.run.stop()  # this case and those after it
             if self.unsettled or self.found is not None or self.run.budget.clock() >= until:
                 return list(cases[number:])
             case = np.array(list(dict.fromkeys(case)))
@@ -318,10 +316,8 @@ class Search:
     ) -> bool:
         """Run one session to its end, to the end of the budget or to `until`, with attacks in between."""
         clock = self.run.budget.clock
-        base, boxes = (
-            self.frontier.settled - share * session.settled,
-            FIRST_BOXES if isinstance(session, BoxSession) else 1,
-        )
+        base = self.frontier.settled - share * session.settled
+        boxes = FIRST_BOXES if isinstance(session, BoxSession) else 1
         longer = 0.0 if isinstance(session, BoxSession) else PHASES_PAUSE
         next_attack, pause = clock() + CHUNK_SECONDS, longer or ATTACK_PAUSE
         while True:
@@ -367,7 +363,11 @@ class Search:
         """A box the compiled search hands back: to the judge, or (out of memory there) to a fresh session."""
         leaf = Batch(box[0][None], box[1][None], parent.region, np.array([share]), parent.inherited)
         if not judge:
-            return self.explore_box(explore, leaf, nested=True)
+            self.nested += 1
+            self.unsettled |= self.nested > MOST_NESTED  # not even its root fits: no use in trying that again
+            found = not self.unsettled and self.explore_box(explore, leaf, nested=True)
+            self.nested -= 1
+            return found
         self.sketch.add(int(parent.region[0]), OPEN)
         _, remaining = bound(self.problem, leaf, self.run.stop)
         if remaining is None:
