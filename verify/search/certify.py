@@ -277,11 +277,15 @@ class Cut:
                 for part in as_completed(under_way):
                     self.made[under_way[part]] = part.result()
                     done += len(self.parts[under_way[part][0]].raw)
-                    if self.mender.stop(done / size if done > FIRST_SHARE * size else 0.0):  # parts differ much
-                        raise StoppedError
+                    self.keep_pace(done, size)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def keep_pace(self, done: int, size: int) -> None:
+        """Raises StoppedError where the other parts would take too long.  They differ much: the first tell little."""
+        if self.mender.stop(done / size if done > FIRST_SHARE * size else 0.0):
+            raise StoppedError
 
     def scout(self, walk: FastWalk, sketch: bytes) -> list[tuple[int, Region]]:
         """Which parts the steps come to; what they leave open besides is left alone."""
@@ -338,9 +342,7 @@ class Cut:
             region = walk.part()
             made = self.made.pop((number, region), None)
             if made is None:
-                done, whole = (sum(len(p.raw) for p in parts) for parts in (self.parts[:number], self.parts))
-                if self.mender.stop(done / whole if done > FIRST_SHARE * whole else 0.0):  # parts differ much
-                    raise StoppedError
+                self.keep_pace(*(sum(len(p.raw) for p in parts) for parts in (self.parts[:number], self.parts)))
                 made = self.part(region, self.parts[number])
             walk.take_afresh(made)
         walk.skip(stream.at)

@@ -120,6 +120,13 @@ def step(F, place, history, gradient, rate):
 
 
 @compiled
+def improve_slope(F, place, history, gradient):
+    """One step of a slope, in the units that a proof can name."""
+    slope = step(F, place, history, gradient, 0.6)
+    F[place] = np.rint(min(max(slope, 0.0), 1.0) * SLOPE_UNITS) / SLOPE_UNITS
+
+
+@compiled
 def ascend(F, P, system, d, unstable, upto, count, case, length, steps, x, z, history, scales, at):
     """Improve the multipliers until the bound is positive or `steps` are done; returns the best bound.
 
@@ -138,8 +145,7 @@ def ascend(F, P, system, d, unstable, upto, count, case, length, steps, x, z, hi
             t = F[coefficients + j]
             if F[relaxations + 4 * j] != ACTIVE and F[relaxations + 4 * j] != INACTIVE:
                 if t > 0.0:
-                    new = step(F, alphas + j, history + j, t * value, 0.6)
-                    F[alphas + j] = np.rint(min(max(new, 0.0), 1.0) * SLOPE_UNITS) / SLOPE_UNITS
+                    improve_slope(F, alphas + j, history + j, t * value)
             elif F[splits + j] != 0.0:
                 new = step(F, betas + j, history + unstable + j, -F[splits + j] * value, 0.6 * F[scales + j])
                 F[betas + j] = max(new, 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verify.search.compiled.dual import dual_bound, primal_values, step
+from verify.search.compiled.dual import dual_bound, improve_slope, primal_values
 from verify.search.compiled.layout import (
     CASE_LENGTH,
     CASE_ROWS,
@@ -25,7 +25,6 @@ from verify.search.compiled.log import WEIGHTED, log, log_number
 from verify.search.compiled.system import SHAKY, compiled
 
 STEPS = 6
-RATE = 0.6  # of the first step
 CLEAR = 2.0**-5  # of what was missing at first: the kernel's bounds may be a little worse
 ONE = np.int64(1)  # typed: Numba compiles a function anew for every literal it is called with
 
@@ -61,8 +60,7 @@ def tilt(F, P, system, d, unstable, row, x, spare, at):
         for j in range(unstable):
             t = F[coefficients + j]
             if t > 0.0 and F[relaxations + 4 * j] == SHAKY:
-                slope = step(F, alphas + j, history + j, t * F[z + j], RATE)
-                F[alphas + j] = np.rint(min(max(slope, 0.0), 1.0) * SLOPE_UNITS) / SLOPE_UNITS
+                improve_slope(F, alphas + j, history + j, t * F[z + j])
         if dual_bound(F, P, system, d, unstable, unstable, row, ONE, at) > clear:
             return True
     return False
