@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from fractions import Fraction
 from itertools import product
@@ -9,12 +10,13 @@ from itertools import product
 import pytest
 
 from tests.kernel.test_check import HAT, at_least, payload
-from tests.search.networks import box_rows, network, numbers, over_box, query_of
+from tests.search.networks import box_rows, compiled_entry, network, numbers, over_box, query_of
 from verify.core.network import Block, Matrix, Network, Port, Term
 from verify.core.normal_form import normal_form
 from verify.core.payload import MAX_VARINT_BYTES, Stream, signed, varint
 from verify.core.query import And, Or, Query, Row
-from verify.kernel import RejectedError, check
+from verify.kernel import Checked, Claim, RejectedError
+from verify.kernel import check as reference
 from verify.kernel.build import Frame, Plain, Root, _units, plain_row, query_row
 from verify.kernel.system import ONE, Bound, Form, Node, P, clip, lower, substitute, tighten
 from verify.kernel.walk import (
@@ -32,6 +34,22 @@ from verify.kernel.walk import (
     split_input,
     split_phase,
 )
+from verify.kernel_fast import RefusedError, check_fast
+
+
+def check(query: Query, data: bytes, claim: Claim) -> Checked:
+    """By the reference; the compiled kernel must accept and reject the same, or refuse."""
+    compiled_entry("kernel")
+    try:
+        found = reference(query, data, claim)
+    except RejectedError:
+        with pytest.raises((RejectedError, RefusedError)):
+            check_fast(query, data, claim, plain=False)
+        raise
+    with contextlib.suppress(RefusedError):
+        assert check_fast(query, data, claim, plain=False).leaves == found.leaves
+    return found
+
 
 LINE = network(1, ([(0, [[1]])], [0], False))  # y = x
 RELU = network(1, ([(0, [[1]])], [0], True), ([(1, [[1]])], [0], False))
