@@ -65,6 +65,8 @@ def test_the_same_parts_are_walked_once(counted: Counted) -> None:
     "steps",
     [
         bytes([LOW, 0]) + HALF + afresh(LEAF) + bytes([LEAF]),
+        bytes([LOW, 0]) + HALF + afresh(TIGHTEN, LEAF) + bytes([LEAF]),  # as long as what is known
+        bytes([LOW, 0]) + afresh(TIGHTEN, LEAF) + bytes([LEAF]) + HALF,
         bytes([LOW, 0]) + HALF + afresh(BOUND, LEAF, scales=(-3, 2, 3)) + bytes([LEAF]),
         BOTH[:-1],
         HALF,
